@@ -27,7 +27,8 @@ func TestTenant(t *testing.T) {
 	dnsService, dnsPod := c.dns()
 	apiService := c.serviceAddress("default", "kubernetes")
 	c.apply(tenantSpace, "tenant", tenantPolicy(dnsService))
-	tenants := []*pod{c.pod(tenantSpace, "plain"), c.pod(tenantSpace, "own-users", ownUsers)}
+	tenants := []*pod{c.pod(tenantSpace, "plain", labelled(map[string]string{"app": "plain"})), c.pod(tenantSpace, "own-users", ownUsers)}
+	ownService := c.service(tenantSpace, map[string]string{"app": "plain"})
 	outside := newOutside(t, c, tenants[0], tenants[1], neighbour)
 
 	internal := map[string]func(*pod) string{
@@ -66,6 +67,8 @@ func TestTenant(t *testing.T) {
 		c.expect("internet → "+p.name+", its port", "ok", func() string { return outside.try(p.ip, "8080") })
 		c.expect("internet → "+p.name+", another port", "timeout", func() string { return outside.try(p.ip, "8081") })
 	}
+	c.expect("a pod → itself through its Service", "ok", func() string { return tenants[0].try("tcp4", ownService, "8080") })
+	c.expect("a pod → the Service of one beside it", "timeout", func() string { return tenants[1].try("tcp4", ownService, "8080") })
 	c.expect("internet → a pod without a policy", "ok", func() string { return outside.try(neighbour.ip, "8081") })
 }
 

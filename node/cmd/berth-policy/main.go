@@ -18,7 +18,8 @@ import (
 	"berth.dev/node/internal/netpol/hook"
 )
 
-// How long the controller may take. A delete is only told, not waited for at length: it must succeed without a controller.
+// How long the controller may take, unless the configuration says otherwise; it may be restarting. A delete is only told, not waited for
+// at length: it must succeed without a controller.
 const (
 	addPatience = 20 * time.Second
 	delPatience = 2 * time.Second
@@ -26,7 +27,15 @@ const (
 
 type config struct {
 	types.PluginConf
-	Socket string `json:"socket"`
+	Socket         string `json:"socket"`
+	TimeoutSeconds int    `json:"timeoutSeconds,omitempty"`
+}
+
+func (c *config) patience() time.Duration {
+	if c.TimeoutSeconds > 0 {
+		return time.Duration(c.TimeoutSeconds) * time.Second
+	}
+	return addPatience
 }
 
 // podArgs are the words the kubelet's runtime adds to every call.
@@ -64,7 +73,7 @@ func add(args *skel.CmdArgs) error {
 		}
 		r.Addresses = append(r.Addresses, addr.Unmap())
 	}
-	if err := call(conf.Socket, r, addPatience); err != nil {
+	if err := call(conf.Socket, r, conf.patience()); err != nil {
 		return err
 	}
 	return types.PrintResult(conf.PrevResult, conf.CNIVersion)
@@ -94,7 +103,7 @@ func check(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	return call(conf.Socket, r, addPatience)
+	return call(conf.Socket, r, conf.patience())
 }
 
 func status(args *skel.CmdArgs) error {

@@ -18,7 +18,7 @@ import (
 // How often the loop looks at what no watch tells: the node's addresses, and whether our table is still in the kernel.
 const (
 	addressPeriod = time.Second
-	auditPeriod   = 15 * time.Second
+	auditPeriod   = 5 * time.Second
 	retryDelay    = time.Second
 )
 
