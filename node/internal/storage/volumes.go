@@ -19,8 +19,6 @@ const (
 	imageSuffix = ".img"
 	// unfinishedPrefix marks images that are not formatted yet; no volume's name begins with a dot.
 	unfinishedPrefix = ".unfinished-"
-	// journalFrom is the size from which on a 16 MiB journal is at most 3 % of the disk; below, mkfs decides.
-	journalFrom = 512 << 20
 	// detachDeadline is how long a loop device may take to let go of its image after the last unmount.
 	detachDeadline = 2 * time.Second
 )
@@ -124,10 +122,8 @@ func (v *volumes) format(name string, size int64) error {
 	}
 	// A new sparse file reads as zeros, so nothing has to be written ahead of use; no blocks are held back for root, who is the tenant.
 	// Blocks are the loop device's, also on small disks, where mkfs would choose smaller ones.
-	arguments := []string{"-q", "-F", "-b", strconv.Itoa(blockSize), "-m", "0", "-e", "remount-ro", "-E", "nodiscard,lazy_itable_init=1,assume_storage_prezeroed=1,root_owner=0:0"}
-	if size >= journalFrom {
-		arguments = append(arguments, "-J", "size=16")
-	}
+	arguments := []string{"-q", "-F", "-b", strconv.Itoa(blockSize), "-i", "16384", "-m", "0", "-e", "remount-ro", "-E", "nodiscard,lazy_itable_init=1,assume_storage_prezeroed=1,root_owner=0:0"}
+	arguments = append(arguments, journal(size)...)
 	if output, err := exec.Command("mkfs.ext4", append(arguments, unfinished)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("formatting an image: %w: %s", err, strings.TrimSpace(string(output)))
 	}
@@ -138,6 +134,18 @@ func (v *volumes) format(name string, size int64) error {
 		return fmt.Errorf("naming an image: %w", err)
 	}
 	return nil
+}
+
+// journal is small beside the disk: a tenant's allowance is for data. On the smallest disks mkfs knows what fits.
+func journal(size int64) []string {
+	switch {
+	case size >= 512<<20:
+		return []string{"-J", "size=16"}
+	case size >= 32<<20:
+		return []string{"-J", "size=4"}
+	default:
+		return nil
+	}
 }
 
 // attach mounts the volume unless it is mounted.
