@@ -29,6 +29,7 @@ type controller struct {
 	wall     *firewall
 	registry *registry
 	watched  *watched
+	sweeper  *sweeper
 	log      *slog.Logger
 	wake     chan struct{} // something watched has changed
 	requests chan pending
@@ -104,6 +105,7 @@ func (c *controller) loop(ctx context.Context, served <-chan error) error {
 			}
 			c.log.Error("the policy table was deleted by someone else; writing it again")
 			c.wall.have = nil
+			c.sweeper.model.Store(nil) // any flow may have come up meanwhile
 		}
 		c.handle(ctx, batch)
 	}
@@ -177,7 +179,7 @@ func (c *controller) record(r hook.Request, fresh map[netip.Addr]bool) (bool, er
 	}
 }
 
-// reconcile is one pass: read → compile → program → end what is no longer allowed. It takes the same path whatever woke it.
+// reconcile is one pass: read → compile → program → let what is no longer allowed be ended. It takes the same path whatever woke it.
 func (c *controller) reconcile(ctx context.Context, fresh map[netip.Addr]bool) error {
 	started := time.Now()
 	node, err := c.options.nodeAddresses()
@@ -194,13 +196,14 @@ func (c *controller) reconcile(ctx context.Context, fresh map[netip.Addr]bool) e
 		return err
 	}
 	c.node = node
-	if changed || len(fresh) > 0 {
-		ended, err := closeFlows(model, fresh)
-		if err != nil {
-			c.wall.have = nil // so that the next pass comes here again
+	for addr := range fresh {
+		if err := forget(addr); err != nil {
 			return err
 		}
-		c.log.Info("policies enforced", "pods", len(model.Pods), "policies", len(snapshot.Policies), "flows_ended", ended, "took", time.Since(started))
+	}
+	c.sweeper.follow(ctx, model)
+	if changed {
+		c.log.Info("policies enforced", "pods", len(model.Pods), "policies", len(snapshot.Policies), "took", time.Since(started))
 	}
 	return c.registry.prune(c.known)
 }

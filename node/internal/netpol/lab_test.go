@@ -3,6 +3,7 @@ package netpol
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -22,6 +23,8 @@ type lab struct {
 	node  netns.NsHandle
 	homes map[netip.Addr]netns.NsHandle // where each address lives
 	wall  *firewall
+
+	sweeper *sweeper
 }
 
 func newLab(t testing.TB) *lab {
@@ -33,7 +36,7 @@ func newLab(t testing.TB) *lab {
 	var one unix.CPUSet
 	one.Set(0)
 	must(t, unix.SchedSetaffinity(0, &one))
-	l := &lab{t: t, homes: map[netip.Addr]netns.NsHandle{}}
+	l := &lab{t: t, homes: map[netip.Addr]netns.NsHandle{}, sweeper: newSweeper(slog.New(slog.DiscardHandler))}
 	start, err := netns.Get()
 	must(t, err)
 	l.node = l.space()
@@ -83,8 +86,8 @@ func (l *lab) program(s Snapshot) *Model {
 	m := Compile(s)
 	_, err := l.wall.apply(context.Background(), m)
 	must(l.t, err)
-	_, err = closeFlows(m, nil)
-	must(l.t, err)
+	addrs, all := affected(l.sweeper.model.Swap(m), m)
+	must(l.t, l.sweeper.sweep(addrs, all))
 	return m
 }
 

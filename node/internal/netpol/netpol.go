@@ -67,9 +67,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	log := slog.With("component", "netpol")
 	c := &controller{
-		options: o, client: client, wall: wall, registry: reg,
-		log: slog.With("component", "netpol"), wake: make(chan struct{}, 1), requests: make(chan pending),
+		options: o, client: client, wall: wall, registry: reg, sweeper: newSweeper(log),
+		log: log, wake: make(chan struct{}, 1), requests: make(chan pending),
 	}
 	if err := c.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err

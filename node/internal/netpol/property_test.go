@@ -3,6 +3,7 @@ package netpol
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +65,38 @@ func TestCompiledEqualsLiteral(t *testing.T) {
 	})
 	if allowed == 0 || denied == 0 {
 		t.Fatalf("the worlds prove nothing: %d packets allowed, %d denied", allowed, denied)
+	}
+}
+
+// Of every flow that a change closes, one end at least is looked at.
+func TestAffectedCoversEveryClosedFlow(t *testing.T) {
+	everywhere := append(append(append([]netip.Addr{}, testNode...), testPods...), testOutside...)
+	closed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		old, now := Compile(drawWorld(t)), Compile(drawWorld(t))
+		addrs, all := affected(old, now)
+		if all {
+			t.Fatal("few pods changed, yet everything is to be swept")
+		}
+		for _, src := range everywhere {
+			for _, dst := range everywhere {
+				for _, proto := range []Protocol{TCP, UDP} {
+					for _, port := range testPorts {
+						p := Packet{src, dst, proto, port}
+						if !old.Allows(p) || now.Allows(p) {
+							continue
+						}
+						closed++
+						if !slices.Contains(addrs, src) && !slices.Contains(addrs, dst) {
+							t.Fatalf("%+v is closed, but only %v are swept", p, addrs)
+						}
+					}
+				}
+			}
+		}
+	})
+	if closed == 0 {
+		t.Fatal("the worlds prove nothing: no flow was ever closed")
 	}
 }
 
