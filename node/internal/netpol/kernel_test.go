@@ -1,6 +1,10 @@
 package netpol
 
 import (
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -38,8 +42,33 @@ func TestKernelEqualsLiteral(t *testing.T) {
 			}
 		}
 	})
+	// After all those changes the table is what it would be if written anew.
+	last := drawnWorlds.Example(1)
+	l.program(last)
+	changed := l.listing()
+	l.wall.have = nil
+	l.program(last)
+	if anew := l.listing(); changed != anew {
+		t.Errorf("the changed table:\n%s\nis not the one written anew:\n%s", changed, anew)
+	}
 	t.Logf("%d packets passed, %d did not", allowed, denied)
 	if allowed == 0 || denied == 0 {
 		t.Fatal("the worlds prove nothing")
 	}
+}
+
+var (
+	drawnWorlds = rapid.Custom(drawWorld)
+	counts      = regexp.MustCompile(`packets \d+ bytes \d+`)
+)
+
+// listing gives what the kernel holds, in an order that does not depend on history.
+func (l *lab) listing() string {
+	l.t.Helper()
+	l.enter(l.node)
+	out, err := exec.Command("nft", "list", "table", "inet", tableName).CombinedOutput()
+	must(l.t, err)
+	objects := strings.Split(counts.ReplaceAllString(string(out), ""), "\n\n")
+	slices.Sort(objects)
+	return strings.Join(objects, "\n\n")
 }

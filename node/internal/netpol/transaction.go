@@ -48,7 +48,8 @@ func skeleton(tx *knftables.Transaction, pods string) {
 	rules("prerouting",
 		`iifname "lo" accept`,
 		"meta nfproto ipv6 counter drop",
-		// A source that is not routed back the way it came is forged.
+		// A source that is not routed back the way it came is forged. The next rule would let the unspecified one ask for an address.
+		"ip saddr 0.0.0.0/8 counter drop",
 		"fib saddr . iif oif missing counter drop")
 	// Before kube-proxy's filter rules, after every translation of the destination.
 	hook("forward", knftables.ForwardHook, "filter - 10")

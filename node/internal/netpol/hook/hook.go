@@ -38,42 +38,39 @@ type Answer struct {
 	Error string
 }
 
-// Call asks the controller at the socket. It keeps trying to connect until the context ends: a restarting controller is back in a moment.
+// Call asks the controller at the socket until it answers or the context ends: a controller that is restarted in the middle is back in a
+// moment, and every request may be repeated.
 func Call(ctx context.Context, socket string, r Request) error {
-	conn, err := dial(ctx, socket)
+	for {
+		answer, err := once(ctx, socket, r)
+		if err == nil {
+			if answer.Error != "" {
+				return errors.New(answer.Error)
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the network policy controller does not answer at %s: %w", socket, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func once(ctx context.Context, socket string, r Request) (Answer, error) {
+	var answer Answer
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
-		return fmt.Errorf("the network policy controller does not answer at %s: %w", socket, err)
+		return answer, err
 	}
 	defer func() { _ = conn.Close() }() // the answer is already read
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
-			return fmt.Errorf("setting the deadline: %w", err)
+			return answer, err
 		}
 	}
 	if err := json.NewEncoder(conn).Encode(r); err != nil {
-		return fmt.Errorf("asking the network policy controller: %w", err)
+		return answer, err
 	}
-	var answer Answer
-	if err := json.NewDecoder(conn).Decode(&answer); err != nil {
-		return fmt.Errorf("waiting for the network policy controller: %w", err)
-	}
-	if answer.Error != "" {
-		return errors.New(answer.Error)
-	}
-	return nil
-}
-
-func dial(ctx context.Context, socket string) (net.Conn, error) {
-	var d net.Dialer
-	for {
-		conn, err := d.DialContext(ctx, "unix", socket)
-		if err == nil {
-			return conn, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	return answer, json.NewDecoder(conn).Decode(&answer)
 }
