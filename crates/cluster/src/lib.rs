@@ -1,0 +1,1 @@
+//! Everything Kubernetes: observe, build, apply, record.

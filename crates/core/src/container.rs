@@ -1,0 +1,57 @@
+//! A container as its row tells it. The row is the truth: everything else is derived from it or observed into it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ContainerId, Generation, UserId};
+use crate::image::ImageRef;
+use crate::lifecycle::{Desired, Observed, Status};
+use crate::mount::MountPaths;
+use crate::name::{ContainerName, Username};
+use crate::names::Names;
+use crate::pull_policy::PullPolicy;
+use crate::size::{MemoryMb, StorageGb};
+
+/// What a user asked for; immutable parts and those that an update may change alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    pub name: ContainerName,
+    pub image: ImageRef,
+    pub pull_policy: PullPolicy,
+    pub instance_type: String,
+    pub memory: MemoryMb,
+    pub storage: StorageGb,
+    pub mounts: MountPaths,
+    pub ssh_enabled: bool,
+}
+
+/// One row of `containers`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    pub id: ContainerId,
+    pub owner: UserId,
+    pub owner_username: Username,
+    pub spec: Spec,
+    pub https_enabled: bool,
+    pub external_ip: Option<String>,
+    pub desired: Desired,
+    /// Counts intents: every change of what is wanted adds one.
+    pub generation: Generation,
+    /// What the reconciler last saw.
+    pub observed: Observed,
+    /// `status(desired, observed)`, written with every change of either.
+    pub status: Status,
+    /// UID of the namespace that was made for this row; no other namespace is ever touched for it.
+    pub namespace_uid: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub stopped_at: Option<DateTime<Utc>>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// MiB; `None` when unknown or not running.
+    pub memory_used_mb: Option<i32>,
+}
+
+impl Container {
+    pub fn names(&self) -> Names {
+        Names::new(self.owner, self.id)
+    }
+}

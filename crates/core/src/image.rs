@@ -1,0 +1,125 @@
+//! Which image a container runs, parsed by the reference grammar of the distribution specification.
+
+use std::fmt;
+
+use oci_spec::distribution::Reference;
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+
+const FIELD: &str = "image";
+/// The longest reference any registry accepts is far below this; it bounds the parser's work.
+const MAX_LEN: usize = 512;
+
+/// A full image reference (`registry/repository:tag` or `@digest`) that [`ImagePolicy`] let in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageRef(String);
+
+impl ImageRef {
+    /// For rows that were parsed when they were written.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A built-in image: offered by name, allowed whatever its registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuiltinImage {
+    pub name: String,
+    pub image: String,
+}
+
+/// Where images may come from: the built-ins and one registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePolicy {
+    /// The first is the default.
+    pub builtins: Vec<BuiltinImage>,
+    /// Host name of the internal registry, with a port where it has one.
+    pub registry: String,
+}
+
+impl ImagePolicy {
+    /// The image of a request that names none.
+    pub fn default_image(&self) -> Option<ImageRef> {
+        self.builtins.first().map(|builtin| ImageRef(builtin.image.clone()))
+    }
+
+    /// # Errors
+    /// [`Invalid`] with field `image` when the text is no reference, or one of a foreign registry.
+    pub fn admit(&self, text: &str) -> Result<ImageRef, Invalid> {
+        if let Some(builtin) = self.builtins.iter().find(|builtin| builtin.image == text || builtin.name == text) {
+            return Ok(ImageRef(builtin.image.clone()));
+        }
+        if text.len() > MAX_LEN {
+            return Err(Invalid::new(FIELD, format!("an image reference is at most {MAX_LEN} bytes")));
+        }
+        let reference: Reference = text.parse().map_err(|_| {
+            Invalid::new(FIELD, "an image is written registry/repository:tag or registry/repository@digest")
+        })?;
+        if reference.registry() == self.registry {
+            Ok(ImageRef(reference.whole()))
+        } else {
+            Err(Invalid::new(FIELD, format!("an image is a built-in one or comes from {}", self.registry)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> ImagePolicy {
+        ImagePolicy {
+            builtins: vec![BuiltinImage {
+                name: "base".into(),
+                image: "registry.berth.internal/berth/base:latest".into(),
+            }],
+            registry: "registry.berth.internal".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_let_in() {
+        for (text, whole) in [
+            ("base", "registry.berth.internal/berth/base:latest"),
+            ("registry.berth.internal/team/app:1.2", "registry.berth.internal/team/app:1.2"),
+            ("registry.berth.internal/team/app", "registry.berth.internal/team/app:latest"),
+        ] {
+            assert_eq!(policy().admit(text).map(|image| image.to_string()), Ok(whole.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_out() {
+        let long = format!("registry.berth.internal/{}", "a".repeat(1 << 20));
+        for text in [
+            "",
+            " ",
+            "debian",
+            "docker.io/library/debian:12",
+            "registry.berth.internal.evil.example/x",
+            "evil.example/registry.berth.internal/x",
+            "registry.berth.internal/../x",
+            "registry.berth.internal/A",
+            "registry.berth.internal/a\nb",
+            "registry.berth.internal:80/x",
+            "http://registry.berth.internal/x",
+            &long,
+        ] {
+            assert_eq!(policy().admit(text).unwrap_err().field, "image", "{:?}", text.get(..40));
+        }
+    }
+}

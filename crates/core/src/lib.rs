@@ -1,0 +1,22 @@
+//! Words and decisions of Berth.
+//!
+//! Everything here is a total function or a parsed value: no IO, no async, no clock, no randomness. Whoever needs
+//! the time or a random id passes it in. Tenant input becomes one of these types before it goes anywhere else.
+
+pub mod access;
+pub mod container;
+pub mod id;
+pub mod image;
+pub mod instance;
+pub mod invalid;
+pub mod lifecycle;
+pub mod mount;
+pub mod name;
+pub mod names;
+pub mod pull_policy;
+pub mod quota;
+pub mod scope;
+pub mod size;
+pub mod user;
+
+pub use invalid::Invalid;

@@ -1,0 +1,13 @@
+//! What a container should do, what was seen of it, what that means, and what to do next.
+//!
+//! [`status`] and [`decide`] are total functions over (desired, observed); tables test every pair.
+
+mod decide;
+mod desired;
+mod observed;
+mod status;
+
+pub use decide::{Plan, RemoveStep, decide};
+pub use desired::Desired;
+pub use observed::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
+pub use status::{Phase, Reason, Status, Transition, status};

@@ -1,0 +1,38 @@
+//! What can go wrong with rows.
+
+use berth_core::id::KeyId;
+use berth_core::quota::QuotaExceeded;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("not found")]
+    NotFound,
+    /// `field` is the JSON name of what must be unique.
+    #[error("{field} is taken")]
+    Conflict { field: &'static str },
+    #[error("you already have a container of this name")]
+    NameTaken,
+    /// The drawn id exists: draw another.
+    #[error("container id exists")]
+    IdTaken,
+    #[error("there is no SSH key {0} of yours")]
+    UnknownKey(KeyId),
+    #[error("this Idempotency-Key was used with another request")]
+    IdempotencyMismatch,
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
+    /// The row has moved on since it was read.
+    #[error("the row has changed since it was read")]
+    Stale,
+    #[error("{0}")]
+    Config(String),
+    /// The database does not answer or cannot do the work now; trying again may help.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A schema step failed.
+    #[error("the database schema cannot be brought up to date")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A row holds what no version of Berth wrote.
+    #[error("a row cannot be read: {0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,112 @@
+//! What goes into and comes out of rows, beside the words of core.
+
+use std::fmt;
+
+use berth_core::container::{Container, Spec};
+use berth_core::id::{ContainerId, KeyId, TokenId, UserId};
+use berth_core::name::Username;
+use berth_core::scope::Scopes;
+use berth_core::user::User;
+use chrono::{DateTime, Utc};
+
+/// SHA-256 of a bearer secret of 256 random bits: such a secret needs no slow hash. Only hashes are kept.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(..)")
+    }
+}
+
+/// A user with a password.
+#[derive(Clone)]
+pub struct LocalAccount {
+    pub user: User,
+    /// PHC string of argon2id.
+    pub password_hash: String,
+}
+
+impl fmt::Debug for LocalAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalAccount").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub hash: SecretHash,
+    pub user: UserId,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewApiToken {
+    /// 1–63 printable characters, unique among the user's live tokens.
+    pub name: String,
+    pub hash: SecretHash,
+    /// `None`: everything the user may do, except managing credentials.
+    pub scopes: Option<Scopes>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiToken {
+    pub id: TokenId,
+    pub name: String,
+    pub scopes: Option<Scopes>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A token and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    pub user: User,
+    pub token: ApiToken,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewContainer {
+    pub id: ContainerId,
+    pub spec: Spec,
+    /// Keys of the owner that the container accepts; each must exist and be the owner's.
+    pub keys: Vec<KeyId>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A client's `Idempotency-Key` and the hash of what it sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// 1–255 visible ASCII characters.
+    pub key: String,
+    pub request: SecretHash,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    New(Container),
+    /// The same key and body came before: the container it made, as it is now (deleted since: not found).
+    Replayed(Container),
+}
+
+/// One line of the audit log; append only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    pub at: DateTime<Utc>,
+    pub user: Option<UserId>,
+    /// The name that was claimed, where no user is known (a failed login).
+    pub username: Option<Username>,
+    /// `container.create`, `auth.login`, …
+    pub action: &'static str,
+    /// What it was done to: an id.
+    pub target: Option<String>,
+    /// The caller's address.
+    pub from: Option<String>,
+    /// `ok`, `denied`, `failed`.
+    pub outcome: &'static str,
+    pub request_id: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! JSON shapes of the API, problem details, socket frames, OpenAPI schemas.
