@@ -1,0 +1,146 @@
+//! Configuration: one file, overridden by the environment. Everything is checked before a port is bound.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use berth_core::instance::{InstanceType, InstanceTypes};
+use berth_core::name::Username;
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+/// HS256 keys below the hash's own length can be guessed (RFC 7518, section 3.2).
+const MIN_JWT_SECRET: usize = 32;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Read(#[from] Box<figment::Error>),
+    #[error("{key}: {detail}")]
+    Value { key: &'static str, detail: String },
+}
+
+/// One struct per subsystem.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) database: Database,
+    pub(crate) api: berth_api::Config,
+    pub(crate) cluster: berth_cluster::Config,
+    pub(crate) instance_types: Option<Vec<InstanceType>>,
+    /// File of the cluster's credentials; absent: `KUBECONFIG`, then the pod's own.
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// Where `/metrics` listens: apart, because it has no authentication.
+    pub(crate) metrics_listen: SocketAddr,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 7071)),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Database {
+    /// `sqlite:///var/lib/berth/berth.db` or `postgres://user:password@host/name`.
+    pub(crate) url: String,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "sqlite:///var/lib/berth/berth.db".to_owned() }
+    }
+}
+
+impl Config {
+    pub(crate) fn instance_types(&self) -> Result<InstanceTypes, Error> {
+        match &self.instance_types {
+            None => Ok(InstanceTypes::default()),
+            Some(rows) => InstanceTypes::new(rows.clone())
+                .map_err(|invalid| Error::Value { key: "instance_types", detail: invalid.detail }),
+        }
+    }
+}
+
+/// Reads the file and the environment: `BERTH_SERVER__LISTEN` is `server.listen`; `JWT_SECRET` and `ADMIN_USERNAME` are
+/// the names that other services of the same installation use.
+///
+/// # Errors
+/// The key and what is wrong with it.
+pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
+    let mut figment = Figment::new();
+    if let Some(file) = file {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let nested = Env::prefixed("BERTH_").filter(|key| key.as_str().contains("__")).split("__");
+    let mut config: Config = figment.merge(nested).extract().map_err(Box::new)?;
+    if let Some(secret) = std::env::var("JWT_SECRET").ok().filter(|secret| !secret.is_empty()) {
+        config.api.jwt_secret = Some(SecretString::from(secret));
+    }
+    if let Some(name) = std::env::var("ADMIN_USERNAME").ok().filter(|name| !name.is_empty()) {
+        let parsed = Username::parse(&name);
+        let parsed = parsed.map_err(|invalid| Error::Value { key: "ADMIN_USERNAME", detail: invalid.detail })?;
+        config.api.admin_username = Some(parsed);
+    }
+    check(&config)?;
+    Ok(config)
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    config.instance_types()?;
+    if config.api.jwt_secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < MIN_JWT_SECRET) {
+        let detail = format!("needs at least {MIN_JWT_SECRET} bytes; openssl rand -hex 32 makes one");
+        return Err(Error::Value { key: "JWT_SECRET", detail });
+    }
+    if config.api.images.builtins.is_empty() {
+        return Err(Error::Value {
+            key: "api.images.builtins",
+            detail: "at least one built-in image is needed".into(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn load_text(text: &str) -> Result<Config, Error> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        load(Some(file.path()))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(load_text("").unwrap().server.listen.port(), 7070);
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key() {
+        for (text, key) in [
+            ("[server]\nlisten = \"nowhere\"", "server.listen"),
+            ("[server]\nport = 1", "port"),
+            ("instance_types = []", "instance_types"),
+            ("[databse]\nurl = \"\"", "databse"),
+        ] {
+            let error = load_text(text).unwrap_err().to_string();
+            assert!(error.contains(key), "{text}: {error}");
+        }
+    }
+}

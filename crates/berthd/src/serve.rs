@@ -1,0 +1,116 @@
+//! Wires the parts together and runs them until a signal asks to stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use berth_api::{Api, Platform};
+use berth_cluster::{Controller, Health};
+use berth_core::instance::Arch;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::metrics;
+
+/// How long open requests may take after a signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What the API asks of the cluster, answered by the controller's health.
+#[derive(Debug)]
+struct Cluster(Health);
+
+impl Platform for Cluster {
+    fn architectures(&self) -> Vec<Arch> {
+        self.0.architectures()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.0.ready()
+    }
+}
+
+pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
+    log();
+    let types = config.instance_types()?;
+    let store = berth_store::open(&config.database.url).await.context("opening the database")?;
+    let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
+    let controller = Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone()));
+    let api = Api::new(store, config.api, types, Arc::new(Cluster(controller.health())));
+    let listener = bind(config.server.listen).await?;
+    let metrics_listener = bind(config.server.metrics_listen).await?;
+    let recorder = metrics::install()?;
+    let stop = CancellationToken::new();
+    tracing::info!(listen = %listener.local_addr()?, metrics = %metrics_listener.local_addr()?, "berthd serves");
+
+    let parts = async {
+        tokio::try_join!(
+            until_stopped(&stop, "controller", controller.run(stop.clone())),
+            until_stopped(&stop, "api", serve(listener, berth_api::router(api), stop.clone())),
+            until_stopped(&stop, "metrics", serve(metrics_listener, metrics::router(recorder), stop.clone())),
+            stop_on_signal(&stop),
+        )
+    };
+    tokio::select! {
+        ended = parts => ended.map(drop),
+        () = grace_is_over(&stop) => Ok(()),
+    }
+}
+
+/// A client that keeps its socket open must not keep the daemon: every intent is in its row already.
+async fn grace_is_over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+#[allow(clippy::print_stdout, reason = "the report is this command's output")]
+pub(crate) async fn preflight(config: &Config) -> anyhow::Result<()> {
+    log();
+    let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
+    let report = berth_cluster::preflight(&client, &config.cluster).await?;
+    println!("{report}");
+    anyhow::ensure!(report.passed(), "this cluster cannot run Berth's containers as configured");
+    Ok(())
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
+}
+
+async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving")
+}
+
+/// When one part ends, all do: half a daemon would look alive.
+async fn until_stopped<E: Into<anyhow::Error>>(
+    stop: &CancellationToken,
+    name: &'static str,
+    part: impl Future<Output = Result<(), E>>,
+) -> anyhow::Result<()> {
+    let ended = part.await.map_err(Into::into).context(name);
+    stop.cancel();
+    ended
+}
+
+async fn stop_on_signal(stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = stop.cancelled() => {}
+    }
+    stop.cancel();
+    Ok(())
+}

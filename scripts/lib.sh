@@ -1,0 +1,59 @@
+# Shared by the scripts beside it: where things are, and how a base image and berthd's own credentials get into a cluster.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bin=$root/build/node/bin
+
+# kubectl ARGS…: the cluster's own version where we built it.
+kubectl() {
+    if [ -x "$bin/kube-node" ]; then "$bin/kube-node" kubectl "$@"; else command kubectl "$@"; fi
+}
+
+# push_base_image NODE_ADDRESS: builds the built-in image (once per recipe) and pushes it to the node's registry.
+push_base_image() {
+    "$root/images/base/build.sh" "$root/build/base"
+    local name=registry.berth.internal/berth/base
+    "$bin/berth-node" image build --from-rootfs "$root/build/base/rootfs.tar" --ref "$name:latest" --ref "$name:bookworm" \
+        --entrypoint /usr/bin/tini --entrypoint -- --cmd sleep --cmd infinity --env LANG=C.UTF-8 --push "http://$1:5000"
+}
+
+# service_kubeconfig FILE: credentials of the service account that deploy/rbac.yaml makes, from the admin's in $KUBECONFIG.
+service_kubeconfig() {
+    local server ca token
+    kubectl apply -f "$root/deploy/rbac.yaml" >/dev/null
+    server=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.server}')
+    ca=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}')
+    token=$(kubectl create token berthd --namespace berth-system --duration 8760h)
+    (umask 077; cat >"$1" <<CONFIG
+apiVersion: v1
+kind: Config
+clusters: [{name: berth, cluster: {server: "$server", certificate-authority-data: "$ca"}}]
+users: [{name: berthd, user: {token: "$token"}}]
+contexts: [{name: berth, context: {cluster: berth, user: berthd}}]
+current-context: berth
+CONFIG
+    )
+}
+
+# wait_for WHAT SECONDS COMMAND…: polls until the command succeeds; says what it waited for when it does not.
+wait_for() {
+    local what=$1 deadline=$((SECONDS + $2))
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || { echo "gave up waiting for $what" >&2; return 1; }
+        read -rt 0.2 <> <(:) || :
+    done
+}
+
+# running PIDFILE: whether the daemon that the file names runs and is berthd.
+running() {
+    [ -f "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null)" = berthd ]
+}
+
+# stop_daemon PIDFILE: asks it to end, waits, and insists after 20 s.
+stop_daemon() {
+    running "$1" || { rm -f "$1"; return 0; }
+    local pid
+    pid=$(cat "$1")
+    kill -TERM "$pid"
+    wait_for "berthd to end" 20 test ! -e "/proc/$pid" || kill -KILL "$pid"
+    rm -f "$1"
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# `make up`: a cluster (the embedded one unless KUBECONFIG names another), berthd on SQLite, the first login.
+# Safe to run again: what runs and is up to date stays as it is.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+data=${BERTH_DATA:-/var/lib/berth}
+state=$data/berthd
+listen=${BERTH_LISTEN:-127.0.0.1:7070}
+metrics=${BERTH_METRICS_LISTEN:-127.0.0.1:7071}
+domain=${BERTH_DOMAIN:-berth.local}
+mkdir -p "$state" "$root/.berth"
+chmod 700 "$state" "$root/.berth"
+
+if [ -z "${KUBECONFIG:-}" ]; then
+    BERTH_DATA=$data "$bin/berth-node" up
+    export KUBECONFIG=$data/kubeconfig
+    push_base_image "$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')"
+fi
+
+service_kubeconfig "$state/kubeconfig"
+if [ ! -f "$state/berth.toml" ]; then
+    case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
+    cat >"$state/berth.toml" <<CONFIG
+# Written by the first \`make up\`; yours to change (then \`make up\` again).
+kubeconfig = "$state/kubeconfig"
+
+[server]
+listen = "$listen"
+metrics_listen = "$metrics"
+
+[database]
+url = "sqlite://$state/berth.db"
+
+[api]
+domain = "$domain"
+
+[[instance_types]]
+name = "nano"
+millicores = 500
+arch = "$arch"
+[[instance_types]]
+name = "micro"
+millicores = 1000
+arch = "$arch"
+[[instance_types]]
+name = "mini"
+millicores = 2000
+arch = "$arch"
+CONFIG
+fi
+
+berthd=$root/target/release/berthd
+export BERTH_CONFIG=$state/berth.toml
+stop_daemon "$state/berthd.pid"
+first=no
+[ -f "$state/login" ] || first=yes
+"$berthd" init --credentials "$state/login"
+setsid "$berthd" all >>"$state/berthd.log" 2>&1 </dev/null &
+echo $! >"$state/berthd.pid"
+wait_for "berthd to be ready (see $state/berthd.log)" 60 curl -fsS "http://$listen/readyz"
+
+if [ ! -f "$state/token" ]; then
+    (umask 077; "$berthd" token "$(sed -n 's/^username: //p' "$state/login")" --name make-up >"$state/token")
+fi
+(umask 077; cat >"$root/.berth/env" <<ENV
+BERTH_URL=http://$listen
+BERTH_TOKEN=$(cat "$state/token")
+BERTH_DOMAIN=$domain
+KUBECONFIG=$KUBECONFIG
+ENV
+)
+
+echo
+echo "Berth is up: http://$listen"
+if [ $first = yes ]; then
+    echo "First login (also in $state/login, mode 0600):"
+    sed 's/^/  /' "$state/login"
+else
+    echo "The first login is in $state/login."
+fi
+echo "For scripts: . .berth/env"
