@@ -57,3 +57,23 @@ stop_daemon() {
     wait_for "berthd to end" 20 test ! -e "/proc/$pid" || kill -KILL "$pid"
     rm -f "$1"
 }
+
+# start_test_node: a node of the tests' own beside any other, with its own data, addresses and network namespace, and the
+# base image in its registry; removed when the script ends, whatever happened. Sets KUBECONFIG.
+start_test_node() {
+    export BERTH_DATA=${BERTH_TEST_DATA:-/var/lib/berth-test}
+    export BERTH_NODE_INSTANCE=test BERTH_NODE_LINK=10.41.252.0/30 BERTH_POD_CIDR=10.91.0.0/16
+    trap remove_test_node EXIT
+    "$bin/berth-node" up
+    export KUBECONFIG=$BERTH_DATA/kubeconfig
+    push_base_image "$(node_address)"
+}
+
+remove_test_node() {
+    "$bin/berth-node" reset --yes >"$root/build/reset.log" 2>&1 || { cat "$root/build/reset.log"; return 1; }
+}
+
+# node_address: the node's own address, where its registry listens too.
+node_address() {
+    kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}'
+}

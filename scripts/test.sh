@@ -4,8 +4,6 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
-export BERTH_DATA=${BERTH_TEST_DATA:-/var/lib/berth-test}
-export BERTH_NODE_INSTANCE=test BERTH_NODE_LINK=10.41.252.0/30 BERTH_POD_CIDR=10.91.0.0/16
 unset KUBECONFIG
 
 step() { printf '\n== %s (at %d s)\n' "$*" "$SECONDS"; }
@@ -18,11 +16,7 @@ step "Go: units and the packet filter in network namespaces"
 (cd node && go test $(go list ./... | grep -v /acceptance))
 
 step "A node of the tests' own"
-remove_node() { "$bin/berth-node" reset --yes >"$root/build/reset.log" 2>&1 || { cat "$root/build/reset.log"; return 1; }; }
-trap remove_node EXIT
-"$bin/berth-node" up
-export KUBECONFIG=$BERTH_DATA/kubeconfig
-push_base_image "$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')"
+start_test_node
 
 step "Network policy on the node"
 (cd node && go test -count=1 ./acceptance/netpol)

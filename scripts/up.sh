@@ -14,7 +14,7 @@ chmod 700 "$state" "$root/.berth"
 if [ -z "${KUBECONFIG:-}" ]; then
     BERTH_DATA=$data "$bin/berth-node" up
     export KUBECONFIG=$data/kubeconfig
-    push_base_image "$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[?(@.type=="InternalIP")].address}')"
+    push_base_image "$(node_address)"
 fi
 
 service_kubeconfig "$state/kubeconfig"
