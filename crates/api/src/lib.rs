@@ -1,1 +1,15 @@
-//! The HTTP and WebSocket interface.
+//! The HTTP and WebSocket interface. A handler authorises, validates, writes intent to the row and answers; it starts
+//! nothing. `router` is the table of all of it, `error` the only place that knows HTTP's error words.
+
+mod auth;
+mod body;
+mod error;
+mod request_id;
+mod router;
+mod routes;
+mod sockets;
+mod state;
+
+pub use auth::{credential, password};
+pub use router::{openapi, openapi_json, router};
+pub use state::{Api, Config, Platform};

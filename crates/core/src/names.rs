@@ -6,6 +6,8 @@ use crate::id::{ContainerId, UserId};
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "berth";
 pub const LABEL_CONTAINER: &str = "berth.dev/container";
+/// Which Berth made it: two installations on one cluster leave each other's objects alone.
+pub const LABEL_INSTALLATION: &str = "berth.dev/installation";
 pub const LABEL_OWNER: &str = "berth.dev/owner";
 /// On the StatefulSet, which is applied last: the hash of all objects that were applied before and with it.
 pub const ANNOTATION_APPLIED: &str = "berth.dev/applied";

@@ -28,11 +28,19 @@ pub enum Error {
     Config(String),
     /// The database does not answer or cannot do the work now; trying again may help.
     #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[from] sqlx::Error),
     /// A schema step failed.
     #[error("the database schema cannot be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// A row holds what no version of Berth wrote.
     #[error("a row cannot be read: {0}")]
     Corrupt(String),
+}
+
+/// A broken uniqueness becomes a conflict over `field`.
+pub(crate) fn unique(error: sqlx::Error, field: &'static str) -> Error {
+    match error.as_database_error() {
+        Some(database) if database.is_unique_violation() => Error::Conflict { field },
+        Some(_) | None => Error::Unavailable(error),
+    }
 }

@@ -9,7 +9,9 @@ mod error;
 mod hint;
 mod model;
 pub mod postgres;
+mod rows;
 pub mod sqlite;
+mod verbs;
 
 use std::sync::Arc;
 
@@ -119,6 +121,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     // -- containers, as the reconciler sees them ---------------------------------------------------------------------
 
+    /// Names this installation: its namespaces carry it, and the sweep touches no other's.
+    async fn installation(&self) -> Result<String>;
     /// Ids of all rows, deleted ones included, as long as they are there.
     async fn all_ids(&self) -> Result<Vec<ContainerId>>;
     async fn for_reconcile(&self, id: ContainerId) -> Result<Option<Container>>;

@@ -1,1 +1,13 @@
-//! JSON shapes of the API, problem details, socket frames, OpenAPI schemas.
+//! JSON shapes of the API: what existing clients rely on. Adding a field is welcome, renaming one is not.
+
+mod auth;
+mod container;
+mod problem;
+mod socket;
+
+pub use auth::{LoggedIn, Login, Me, NewToken, Token, TokenCreated, Tokens};
+pub use container::{
+    AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
+};
+pub use problem::Problem;
+pub use socket::{Frame, StatusUpdate};

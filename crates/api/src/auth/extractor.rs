@@ -1,0 +1,80 @@
+//! Reads the credential of a request.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum_extra::extract::CookieJar;
+use secrecy::SecretString;
+
+use super::{Caller, authenticate};
+use crate::error::{Kind, Problem};
+use crate::state::Api;
+
+/// `__Host-`: never sent to, or set by, another host; a tenant's page cannot plant one.
+pub(crate) const COOKIE: &str = "__Host-berth";
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let from = address(parts);
+        if let Some(secret) = bearer(&parts.headers) {
+            return authenticate(api, secret, from).await;
+        }
+        let secret = cookie(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+        let safe = matches!(parts.method, Method::GET | Method::HEAD);
+        if !safe && !same_origin(&parts.headers) {
+            return Err(cross_origin());
+        }
+        authenticate(api, secret, from).await
+    }
+}
+
+/// The caller of a WebSocket: browsers cannot set headers there, so `?token=` is read too, and a cookie needs its origin.
+#[derive(Debug)]
+pub(crate) struct SocketCaller(pub(crate) Caller);
+
+impl FromRequestParts<Api> for SocketCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let from = address(parts);
+        let query = parts.uri.query().unwrap_or_default();
+        let token = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "token");
+        let given = bearer(&parts.headers).or_else(|| token.map(|(_, value)| SecretString::from(value.into_owned())));
+        if let Some(secret) = given {
+            return authenticate(api, secret, from).await.map(Self);
+        }
+        let secret = cookie(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+        if !same_origin(&parts.headers) {
+            return Err(cross_origin());
+        }
+        authenticate(api, secret, from).await.map(Self)
+    }
+}
+
+fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| SecretString::from(secret.trim()))
+}
+
+fn cookie(headers: &HeaderMap) -> Option<SecretString> {
+    CookieJar::from_headers(headers).get(COOKIE).map(|cookie| SecretString::from(cookie.value()))
+}
+
+/// Whether the page that sent this request came from the host it is sent to.
+pub(crate) fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    matches!((origin, text(header::HOST)), (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
+}
+
+fn cross_origin() -> Problem {
+    Problem::new(Kind::Forbidden, "a request with a cookie must come from the dashboard's own origin")
+}

@@ -1,0 +1,79 @@
+//! The table of everything that can be called.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::Modify;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::{Kind, Problem};
+use crate::routes::{admin, auth, containers, meta, tokens};
+use crate::sockets::events;
+use crate::state::Api;
+use crate::{body, request_id, routes};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Berth", description = "Machines with names, on Kubernetes.", license(name = "Apache-2.0")),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+)]
+struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+fn table() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(containers::list, containers::create))
+        .routes(routes!(containers::get, containers::delete))
+        .routes(routes!(containers::start))
+        .routes(routes!(containers::stop))
+        .routes(routes!(meta::instance_types))
+        .routes(routes!(meta::quota))
+        .routes(routes!(events::socket))
+        .routes(routes!(admin::containers))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(meta::healthz))
+        .routes(routes!(meta::readyz))
+        .routes(routes!(meta::description))
+}
+
+/// The whole interface, ready to be served.
+pub fn router(api: Api) -> Router {
+    let (router, _description) = table().split_for_parts();
+    router
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::MethodNotAllowed, "this path has other methods; see /openapi.json")
+        })
+        .layer(DefaultBodyLimit::max(body::LIMIT))
+        .layer(CatchPanicLayer::custom(|_| routes::panicked()))
+        .layer(middleware::from_fn(routes::observe))
+        .layer(middleware::from_fn(request_id::layer))
+        .with_state(api)
+}
+
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    table().split_for_parts().1
+}
+
+/// # Errors
+/// When the description cannot be written as JSON.
+pub fn openapi_json() -> Result<String, serde_json::Error> {
+    openapi().to_pretty_json()
+}

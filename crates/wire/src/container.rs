@@ -1,0 +1,158 @@
+//! Containers, instance types and quotas.
+
+use berth_core::container::Container as Row;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Container {
+    /// 8 characters; a DNS label.
+    #[schema(example = "7f3c9k52")]
+    pub id: String,
+    pub name: String,
+    /// `pending`, `initializing`, `running`, `stopped` or `failed`.
+    pub status: String,
+    pub hostname: String,
+    /// MiB.
+    pub memory_mb: i32,
+    /// MiB; null when unknown.
+    pub memory_used_mb: Option<i32>,
+    /// GiB.
+    pub storage_gb: i32,
+    /// GiB; null when unknown.
+    pub storage_used_gb: Option<f64>,
+    pub instance_type: String,
+    pub image: String,
+    pub mount_paths: Vec<String>,
+    pub created_at: DateTime<Utc>,
+    pub stopped_at: Option<DateTime<Utc>>,
+    pub ssh_enabled: bool,
+    pub https_enabled: bool,
+    /// `Always` or `IfNotPresent`.
+    pub pull_policy: String,
+    pub ssh_command: String,
+    pub external_ip: Option<String>,
+    /// `starting`, `stopping`, `restarting`, `deleting` or null.
+    pub transition: Option<String>,
+    /// Stable code for why the status is what it is.
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub message: Option<String>,
+}
+
+impl Container {
+    pub fn new(row: &Row, domain: &str) -> Self {
+        let hostname = row.names().hostname(domain);
+        Self {
+            id: row.id.to_string(),
+            name: row.spec.name.to_string(),
+            status: row.status.phase.as_str().to_owned(),
+            memory_mb: row.spec.memory.get(),
+            memory_used_mb: row.memory_used_mb,
+            storage_gb: row.spec.storage.get(),
+            storage_used_gb: None,
+            instance_type: row.spec.instance_type.clone(),
+            image: row.spec.image.to_string(),
+            mount_paths: row.spec.mounts.as_slice().to_vec(),
+            created_at: row.created_at,
+            stopped_at: row.stopped_at,
+            ssh_enabled: row.spec.ssh_enabled,
+            https_enabled: row.https_enabled,
+            pull_policy: row.spec.pull_policy.as_str().to_owned(),
+            ssh_command: format!("ssh root@{hostname}"),
+            hostname,
+            external_ip: row.external_ip.clone(),
+            transition: row.status.transition.map(|transition| transition.as_str().to_owned()),
+            reason: row.status.reason.map(|reason| reason.as_str().to_owned()),
+            message: row.status.message.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Containers {
+    pub containers: Vec<Container>,
+}
+
+/// As administrators see it: `created_at` is in unix seconds here.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminContainer {
+    #[serde(flatten)]
+    pub container: serde_json::Value,
+    pub user_id: String,
+    pub owner: String,
+    pub created_at: i64,
+}
+
+impl AdminContainer {
+    pub fn new(row: &Row, domain: &str) -> Self {
+        let mut container = serde_json::to_value(Container::new(row, domain)).unwrap_or_default();
+        if let Some(fields) = container.as_object_mut() {
+            fields.remove("created_at");
+        }
+        Self {
+            container,
+            user_id: row.owner.to_string(),
+            owner: row.owner_username.to_string(),
+            created_at: row.created_at.timestamp(),
+        }
+    }
+}
+
+/// Absent, null, 0 and "" mean the default: older clients send zeros.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CreateContainer {
+    /// 1–63 printable characters, unique among your containers.
+    pub name: Option<String>,
+    pub instance_type: Option<String>,
+    /// MiB.
+    pub memory_mb: Option<i64>,
+    /// GiB.
+    pub storage_gb: Option<i64>,
+    pub ssh_key_ids: Option<Vec<i64>>,
+    pub ssh_enabled: Option<bool>,
+    pub mount_paths: Option<Vec<String>>,
+    pub image: Option<String>,
+    pub pull_policy: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InstanceType {
+    pub name: String,
+    pub cores: f64,
+    pub architecture: String,
+    /// Whether a node offers the architecture now.
+    pub available: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InstanceTypes {
+    pub instance_types: Vec<InstanceType>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QuotaLine {
+    pub used: i64,
+    pub limit: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Quota {
+    pub containers: QuotaLine,
+    pub memory_mb: QuotaLine,
+    pub storage_gb: QuotaLine,
+    pub ssh_keys: QuotaLine,
+    pub ingress_rules: QuotaLine,
+}
+
+/// `{"status":"ok"}`
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    pub status: &'static str,
+}
+
+impl Done {
+    pub const OK: Self = Self { status: "ok" };
+}
