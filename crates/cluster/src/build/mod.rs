@@ -1,0 +1,81 @@
+//! Pure: a row and facts in, objects out. Tenant input is typed before it comes here and only ever becomes a JSON string.
+
+mod namespace;
+mod policy;
+mod storage;
+mod workload;
+
+use berth_core::container::Container;
+use berth_core::instance::InstanceTypes;
+use berth_core::names::{
+    ANNOTATION_APPLIED, LABEL_CONTAINER, LABEL_INSTALLATION, LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY,
+};
+use kube::api::ApiResource;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::Config;
+use crate::facts::Facts;
+
+/// What every builder sees.
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) facts: &'a Facts,
+    pub(crate) types: &'a InstanceTypes,
+    pub(crate) installation: &'a str,
+}
+
+/// One object, ready for server-side apply.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Object {
+    pub(crate) resource: ApiResource,
+    pub(crate) name: &'static str,
+    pub(crate) body: Value,
+}
+
+/// All objects of one container, by when they are applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Objects {
+    pub(crate) namespace: Value,
+    /// Before anything runs; their order among themselves does not matter.
+    pub(crate) fences: Vec<Object>,
+    /// Last; carries the hash of everything.
+    pub(crate) workload: Object,
+    pub(crate) hash: String,
+}
+
+pub(crate) fn objects(container: &Container, replicas: i32, context: &Context<'_>) -> Objects {
+    let labels = labels(container, context.installation);
+    let namespace = namespace::namespace(container, &labels);
+    let fences = vec![
+        namespace::quota(container, context.config, &labels),
+        namespace::limits(container, context.config, &labels),
+        policy::policy(context, &[], &labels),
+        namespace::service_account(&labels),
+        storage::claim(container, context.config, &labels),
+        workload::service(&labels),
+    ];
+    let mut workload = workload::stateful_set(container, replicas, context, &labels);
+    let hash = hash(&namespace, &fences, &workload);
+    workload.body["metadata"]["annotations"] = json!({ ANNOTATION_APPLIED: hash });
+    Objects { namespace, fences, workload, hash }
+}
+
+fn labels(container: &Container, installation: &str) -> Value {
+    json!({
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_CONTAINER: container.id.to_string(),
+        LABEL_OWNER: container.owner.to_string(),
+        LABEL_INSTALLATION: installation,
+    })
+}
+
+fn hash(namespace: &Value, fences: &[Object], workload: &Object) -> String {
+    let mut digest = Sha256::new();
+    let bodies = std::iter::once(namespace).chain(fences.iter().map(|object| &object.body));
+    bodies.chain(std::iter::once(&workload.body)).for_each(|body| digest.update(body.to_string()));
+    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

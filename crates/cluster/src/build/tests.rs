@@ -1,0 +1,115 @@
+//! The objects of a container as a snapshot, and hostile input.
+
+use berth_core::access::{Actor, Reach};
+use berth_core::container::Spec;
+use berth_core::id::{Generation, UserId};
+use berth_core::image::ImageRef;
+use berth_core::lifecycle::{Desired, Observed, status};
+use berth_core::mount::MountPaths;
+use berth_core::name::{ContainerName, Username};
+use berth_core::pull_policy::PullPolicy;
+use berth_core::size::{MemoryMb, StorageGb};
+use berth_core::user::User;
+use proptest::prelude::*;
+
+use super::*;
+
+fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
+    let user = User { id: UserId(7), username: Username::parse("ann").unwrap(), is_admin: false };
+    let actor = Actor::authenticated(user.clone(), Reach::Login);
+    let observed = Observed::default();
+    Container {
+        id: "bcdfghjk".parse().unwrap(),
+        owner: actor.user().id,
+        owner_username: user.username,
+        spec: Spec {
+            name: ContainerName::from_stored(name.to_owned()),
+            image: ImageRef::from_stored(image.to_owned()),
+            pull_policy: PullPolicy::default(),
+            instance_type: "nano".to_owned(),
+            memory: MemoryMb::DEFAULT,
+            storage: StorageGb::DEFAULT,
+            mounts: MountPaths::from_stored(mounts),
+            ssh_enabled: false,
+        },
+        https_enabled: false,
+        external_ip: None,
+        desired: Desired::Running,
+        generation: Generation::FIRST,
+        status: status(Desired::Running, &observed),
+        observed,
+        namespace_uid: None,
+        created_at: chrono::DateTime::UNIX_EPOCH,
+        stopped_at: None,
+        deleted_at: None,
+        memory_used_mb: None,
+    }
+}
+
+fn built(container: &Container) -> Objects {
+    let (config, types) = (Config::default(), InstanceTypes::default());
+    let internal = ["203.0.114.9/32", "10.41.0.2/32"].iter().map(|net| net.parse().unwrap()).collect();
+    let facts = Facts { internal, dns: Some("10.43.0.10".parse().unwrap()), architectures: vec![] };
+    let context = Context { config: &config, facts: &facts, types: &types, installation: "0123456789abcdef" };
+    objects(container, 1, &context)
+}
+
+#[test]
+fn the_objects_of_a_container() {
+    let objects = built(&container("my-app", "registry.berth.internal/berth/base:latest", vec!["/root".into()]));
+    let bodies: Vec<&Value> = std::iter::once(&objects.namespace)
+        .chain(objects.fences.iter().map(|o| &o.body))
+        .chain([&objects.workload.body])
+        .collect();
+    insta::assert_json_snapshot!(bodies);
+}
+
+#[test]
+fn an_address_inside_an_excluded_range_is_not_listed_again() {
+    let objects = built(&container("a", "b", vec!["/root".into()]));
+    let policy = objects.fences.iter().find(|object| object.resource.kind == "NetworkPolicy").unwrap();
+    let except = policy.body["spec"]["egress"][1]["to"][0]["ipBlock"]["except"].to_string();
+    assert!(except.contains("203.0.114.9/32") && !except.contains("10.41.0.2/32"), "{except}");
+}
+
+#[test]
+fn every_input_changes_the_hash() {
+    let base = container("a", "b", vec!["/root".into()]);
+    let same = built(&base).hash;
+    assert_eq!(built(&base).hash, same);
+    assert_ne!(built(&container("a", "c", vec!["/root".into()])).hash, same);
+    assert_ne!(built(&container("a", "b", vec!["/data".into()])).hash, same);
+}
+
+/// Every key of a JSON tree with its value.
+fn walk<'a>(value: &'a Value, seen: &mut Vec<(&'a str, &'a Value)>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            seen.push((key, value));
+            walk(value, seen);
+        }),
+        Value::Array(list) => list.iter().for_each(|value| walk(value, seen)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+proptest! {
+    /// Even input that no parser would let through becomes nothing but strings in their places.
+    #[test]
+    fn hostile_input_gains_nothing(name in ".{0,200}", image in "\\PC{0,200}|\\.\\./.*|.*\n.*", path in "/.{0,100}|(\\.\\./){1,5}.*") {
+        let objects = built(&container(&name, &image, vec![path]));
+        let all = std::iter::once(&objects.namespace).chain(objects.fences.iter().map(|o| &o.body)).chain([&objects.workload.body]);
+        for body in all {
+            let mut seen = Vec::new();
+            walk(body, &mut seen);
+            for (key, value) in seen {
+                prop_assert!(!["hostPath", "hostNetwork", "hostPID", "hostIPC", "hostPort", "initContainers", "procMount"].contains(&key));
+                prop_assert!(key != "privileged" || value == false);
+                prop_assert!(key != "hostUsers" || value == false);
+                prop_assert!(key != "namespace");
+                prop_assert!(key != "subPath" || value.as_str().unwrap().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+            }
+        }
+        prop_assert_eq!(&objects.namespace["metadata"]["name"], "compute-7-bcdfghjk");
+    }
+}

@@ -1,0 +1,98 @@
+//! Shows, instead of assuming, that this cluster enforces network policies and gives pods a user namespace: a listener, a pod
+//! that may reach it, and one that a policy forbids to.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::config::UserNamespaces;
+use crate::{Config, Error, Result};
+
+const STARTS: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) policies_enforced: bool,
+    pub(crate) user_namespaces: bool,
+}
+
+/// Runs in a namespace of its own, which is removed whatever happened.
+pub(crate) async fn run(client: &Client, config: &Config) -> Result<Shown> {
+    let name = format!("berth-canary-{:08x}", rand::random::<u32>());
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let labels = json!({ "berth.dev/canary": "true", "pod-security.kubernetes.io/enforce": "baseline" });
+    let namespace = serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels } }))?;
+    namespaces.create(&PostParams::default(), &namespace).await?;
+    let shown = show(client, config, &name).await;
+    namespaces.delete(&name, &DeleteParams::background()).await?;
+    shown
+}
+
+async fn show(client: &Client, config: &Config, namespace: &str) -> Result<Shown> {
+    let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
+    let deny = json!({
+        "metadata": { "name": "deny" },
+        "spec": { "podSelector": { "matchLabels": { "role": "denied" } }, "policyTypes": ["Egress"], "egress": [] },
+    });
+    policies.create(&PostParams::default(), &serde_json::from_value(deny)?).await?;
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let make = |role: &'static str, command: String| {
+        let pod = serde_json::from_value::<Pod>(pod(role, &command, config));
+        let pods = pods.clone();
+        async move { Ok::<_, Error>(pods.create(&PostParams::default(), &pod?).await?) }
+    };
+    make("listener", "exec python3 -m http.server 8080".to_owned()).await?;
+    let address = wait(&pods, "listener", "the canary's listener to start", |pod| {
+        let status = pod.status.as_ref()?;
+        (status.phase.as_deref() == Some("Running")).then(|| status.pod_ip.clone())?
+    })
+    .await?;
+    let reach = format!("curl -s -o /dev/null -m 2 http://{address}:8080/");
+    // Exit 3: reached, but without a user namespace. Exit 4: never reached.
+    let identity = "awk '$1 == 0 && $2 == 0 { found = 1 } END { exit found }' /proc/self/uid_map || exit 3";
+    let allowed = format!("for try in 1 2 3 4 5 6 7 8 9 10; do {reach} && {{ {identity}; exit 0; }}; done; exit 4");
+    let ended = |pod: &Pod| {
+        let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+        Some(statuses.first()?.state.as_ref()?.terminated.as_ref()?.exit_code)
+    };
+    make("allowed", allowed).await?;
+    let control = wait(&pods, "allowed", "the canary's allowed pod to end", ended).await?;
+    if control == 4 {
+        return Err(Error::Refused("pods cannot reach each other even where no policy forbids it".to_owned()));
+    }
+    make("denied", format!("{reach} && exit 0; {reach} && exit 0; exit 4")).await?;
+    let denied = wait(&pods, "denied", "the canary's denied pod to end", ended).await?;
+    Ok(Shown { policies_enforced: denied == 4, user_namespaces: control == 0 })
+}
+
+fn pod(role: &str, command: &str, config: &Config) -> Value {
+    json!({
+        "metadata": { "name": role, "labels": { "role": role } },
+        "spec": {
+            "restartPolicy": "Never",
+            "hostUsers": config.isolation.user_namespaces == UserNamespaces::Preferred,
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{ "name": "canary", "image": config.canary_image, "command": ["bash", "-c", command] }],
+        },
+    })
+}
+
+async fn wait<T>(pods: &Api<Pod>, name: &str, what: &'static str, check: impl Fn(&Pod) -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + STARTS;
+    loop {
+        if let Some(found) = pods.get_opt(name).await?.as_ref().and_then(&check) {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Deadline(what));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -1,0 +1,68 @@
+//! Settings of the controller.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// CPU request in percent of the type's cores: small types share nodes.
+    pub cpu_request_percent: u32,
+    /// MiB a container may write outside its disk.
+    pub ephemeral_storage_mb: u32,
+    pub runtime_class: Option<String>,
+    /// Absent: the cluster's default.
+    pub storage_class: Option<String>,
+    pub isolation: Isolation,
+    /// Runs in the canary of `preflight`; needs bash and python3.
+    pub canary_image: String,
+    /// Containers worked on at once.
+    pub workers: usize,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Isolation {
+    pub user_namespaces: UserNamespaces,
+    pub network_policy: NetworkPolicies,
+    /// Ranges that containers must not reach, beside the shipped list and the cluster's own addresses.
+    pub egress_except: Vec<Ipv4Net>,
+    /// Ranges of the shipped list that they may reach.
+    pub egress_allow: Vec<Ipv4Net>,
+    /// Address of the cluster's DNS service; absent: asked of the cluster.
+    pub dns_service: Option<Ipv4Addr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserNamespaces {
+    #[default]
+    Required,
+    /// Containers run without one where the cluster has none.
+    Preferred,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkPolicies {
+    /// Nothing is started before a canary has shown that policies are enforced.
+    #[default]
+    Enforced,
+    Unenforced,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cpu_request_percent: 10,
+            ephemeral_storage_mb: 4096,
+            runtime_class: None,
+            storage_class: None,
+            isolation: Isolation::default(),
+            canary_image: "registry.berth.internal/berth/base:latest".to_owned(),
+            workers: 8,
+        }
+    }
+}

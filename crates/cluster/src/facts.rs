@@ -1,0 +1,75 @@
+//! What is read of the cluster itself: it decides which addresses containers must not reach. A change of any fact changes
+//! the hash of every container's objects, so policies follow.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use berth_core::instance::Arch;
+use ipnet::Ipv4Net;
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use crate::{Config, Result};
+
+/// Where CoreDNS is in most clusters, and in ours.
+const USUAL_DNS: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 10);
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Facts {
+    /// Nodes, the API server's endpoints, load balancers, pod ranges.
+    pub(crate) internal: BTreeSet<Ipv4Net>,
+    pub(crate) dns: Option<Ipv4Addr>,
+    pub(crate) architectures: Vec<Arch>,
+}
+
+pub(crate) async fn read(client: &Client, config: &Config) -> Result<Facts> {
+    let all = ListParams::default();
+    let (nodes_api, services_api) = (Api::<Node>::all(client.clone()), Api::<Service>::all(client.clone()));
+    let slices_api = Api::<EndpointSlice>::namespaced(client.clone(), "default");
+    let of_api = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
+    let (nodes, services, slices) =
+        tokio::try_join!(nodes_api.list(&all), services_api.list(&all), slices_api.list(&of_api))?;
+
+    let mut facts = Facts::default();
+    for node in &nodes {
+        let status = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+        facts.internal.extend(status.filter_map(|address| single(&address.address)));
+        let ranges = node.spec.iter().flat_map(|spec| spec.pod_cidrs.iter().flatten());
+        facts.internal.extend(ranges.filter_map(|range| range.parse::<Ipv4Net>().ok()));
+        let label = node.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/arch"));
+        match label.map(String::as_str) {
+            Some("amd64") => facts.architectures.push(Arch::Amd64),
+            Some("arm64") => facts.architectures.push(Arch::Arm64),
+            Some(_) | None => {}
+        }
+    }
+    facts.architectures.sort_unstable();
+    facts.architectures.dedup();
+    let endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
+    facts.internal.extend(endpoints.flat_map(|endpoint| &endpoint.addresses).filter_map(|address| single(address)));
+    for service in &services {
+        let balancer = service.status.iter().filter_map(|status| status.load_balancer.as_ref());
+        let points = balancer.flat_map(|balancer| balancer.ingress.iter().flatten());
+        facts.internal.extend(points.filter_map(|point| single(point.ip.as_ref()?)));
+        let spec = service.spec.iter();
+        let addresses = spec.flat_map(|spec| spec.cluster_ips.iter().chain(&spec.external_ips).flatten());
+        // Service addresses inside the private ranges are excluded anyway; listing each would change every policy
+        // whenever a service comes or goes.
+        facts.internal.extend(addresses.filter_map(|address| single(address)).filter(|net| !net.addr().is_private()));
+        let name = (service.metadata.namespace.as_deref(), service.metadata.name.as_deref());
+        if name == (Some("kube-system"), Some("kube-dns")) {
+            facts.dns = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_ref()?.parse().ok());
+        }
+    }
+    facts.dns = config.isolation.dns_service.or(facts.dns).or(Some(USUAL_DNS));
+    Ok(facts)
+}
+
+fn single(address: &str) -> Option<Ipv4Net> {
+    match address.parse().ok()? {
+        IpAddr::V4(address) => Some(Ipv4Net::from(address)),
+        IpAddr::V6(_) => None,
+    }
+}

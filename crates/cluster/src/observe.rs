@@ -1,0 +1,216 @@
+//! Reads one container's objects and reduces them to what decisions need.
+
+use berth_core::container::Container;
+use berth_core::lifecycle::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
+use berth_core::names::{
+    ANNOTATION_APPLIED, LABEL_CONTAINER, LABEL_INSTALLATION, MAIN, NETWORK_POLICY, POD, RESOURCE_QUOTA, VOLUME_CLAIM,
+    WORKLOAD,
+};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use crate::Result;
+use crate::apply::is_quota_settling;
+
+pub(crate) async fn container(client: &Client, row: &Container, installation: &str) -> Result<Observed> {
+    let name = row.names().namespace();
+    let found = Api::<Namespace>::all(client.clone()).get_opt(&name).await?;
+    let namespace = namespace_state(row, found.as_ref(), installation);
+    match namespace {
+        NamespaceState::Absent | NamespaceState::Foreign => return Ok(Observed { namespace, ..Observed::default() }),
+        NamespaceState::Active { .. } | NamespaceState::Terminating { .. } => {}
+    }
+    let (sets, pods) =
+        (Api::<StatefulSet>::namespaced(client.clone(), &name), Api::<Pod>::namespaced(client.clone(), &name));
+    let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), &name);
+    let policies = Api::<NetworkPolicy>::namespaced(client.clone(), &name);
+    let quotas = Api::<ResourceQuota>::namespaced(client.clone(), &name);
+    let (set, pod, claim, policy, quota) = tokio::try_join!(
+        sets.get_opt(WORKLOAD),
+        pods.get_opt(POD),
+        claims.get_opt(VOLUME_CLAIM),
+        policies.get_opt(NETWORK_POLICY),
+        quotas.get_opt(RESOURCE_QUOTA),
+    )?;
+    let complete = claim.is_some() && policy.is_some() && quota.is_some();
+    let mut observed = Observed {
+        namespace,
+        workload: set.as_ref().map(|set| workload(set, complete)),
+        volume: volume(claim.as_ref()),
+        pod: pod.as_ref().map(pod_facts),
+        refused: None,
+    };
+    let waits = observed.workload.as_ref().is_some_and(|workload| workload.replicas > 0)
+        && observed
+            .pod
+            .as_ref()
+            .is_none_or(|pod| pod.stage == PodStage::Starting || pod.stage == PodStage::Unscheduled);
+    if waits {
+        let warnings =
+            Api::<Event>::namespaced(client.clone(), &name).list(&ListParams::default().fields("type=Warning")).await?;
+        explain(&mut observed, &warnings.items);
+    }
+    Ok(observed)
+}
+
+fn namespace_state(row: &Container, found: Option<&Namespace>, installation: &str) -> NamespaceState {
+    let Some(namespace) = found else { return NamespaceState::Absent };
+    let uid = namespace.metadata.uid.clone().unwrap_or_default();
+    let label = |key| namespace.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    let labelled = label(LABEL_CONTAINER) == Some(row.id.as_str()) && label(LABEL_INSTALLATION) == Some(installation);
+    let recorded = row.namespace_uid.as_ref().is_none_or(|recorded| *recorded == uid);
+    match (labelled && recorded, &namespace.metadata.deletion_timestamp) {
+        (false, _) => NamespaceState::Foreign,
+        (true, Some(_)) => NamespaceState::Terminating { uid },
+        (true, None) => NamespaceState::Active { uid },
+    }
+}
+
+fn workload(set: &StatefulSet, complete: bool) -> Workload {
+    let annotation = set.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_APPLIED));
+    Workload {
+        replicas: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default(),
+        applied: annotation.cloned().filter(|_| set.metadata.deletion_timestamp.is_none()),
+        complete,
+    }
+}
+
+fn volume(claim: Option<&PersistentVolumeClaim>) -> VolumeState {
+    let phase =
+        claim.map(|claim| claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending"));
+    match phase {
+        None => VolumeState::Absent,
+        Some("Bound") => VolumeState::Bound,
+        Some("Lost") => VolumeState::Failed { message: "its volume is lost".to_owned() },
+        Some(_) => VolumeState::Pending,
+    }
+}
+
+pub(crate) fn pod_facts(pod: &Pod) -> PodFacts {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let main = statuses.into_iter().find(|status| status.name == MAIN);
+    let ended = main.and_then(|main| {
+        let states = [main.state.as_ref(), main.last_state.as_ref()];
+        states.into_iter().flatten().find_map(|state| state.terminated.as_ref())
+    });
+    PodFacts {
+        stage: stage(pod, main),
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        restarts: main.map_or(0, |main| main.restart_count),
+        last_exit: ended
+            .map(|ended| Exit { code: ended.exit_code, out_of_memory: ended.reason.as_deref() == Some("OOMKilled") }),
+    }
+}
+
+fn stage(pod: &Pod, main: Option<&ContainerStatus>) -> PodStage {
+    let status = pod.status.as_ref();
+    let message = || status.and_then(|status| status.message.clone()).unwrap_or_default();
+    if status.and_then(|status| status.reason.as_deref()) == Some("Evicted") {
+        return PodStage::Evicted { message: message() };
+    }
+    if pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_none() {
+        let conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let refused = conditions.into_iter().find(|condition| condition.reason.as_deref() == Some("Unschedulable"));
+        return match refused {
+            Some(condition) => PodStage::Unschedulable { message: condition.message.clone().unwrap_or_default() },
+            None => PodStage::Unscheduled,
+        };
+    }
+    let Some(main) = main else {
+        return if status.and_then(|status| status.phase.as_deref()) == Some("Failed") {
+            PodStage::Ended
+        } else {
+            PodStage::Starting
+        };
+    };
+    let state = main.state.as_ref();
+    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
+        let message = waiting.message.clone().unwrap_or_default();
+        return match waiting.reason.as_deref() {
+            Some(
+                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable",
+            ) => PodStage::ImagePullFailed { message },
+            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
+                PodStage::CannotStart { message }
+            }
+            Some("CrashLoopBackOff") => PodStage::BackOff,
+            Some(_) | None => PodStage::Starting,
+        };
+    }
+    match state.and_then(|state| state.terminated.as_ref()) {
+        Some(_) => PodStage::Ended,
+        None if main.ready => PodStage::Ready,
+        None => PodStage::Starting,
+    }
+}
+
+/// What objects do not say of themselves stands in their events.
+fn explain(observed: &mut Observed, warnings: &[Event]) {
+    let last = |reasons: &[&str]| {
+        let of = |event: &&Event| event.reason.as_deref().is_some_and(|reason| reasons.contains(&reason));
+        warnings.iter().filter(of).filter_map(|event| event.message.clone()).next_back()
+    };
+    if let Some(pod) = &mut observed.pod {
+        if let (PodStage::Starting, Some(message)) = (&pod.stage, last(&["FailedMount", "FailedAttachVolume"])) {
+            pod.stage = PodStage::VolumeFailed { message };
+        }
+        return;
+    }
+    observed.refused =
+        last(&["FailedCreate"]).filter(|message| !is_quota_settling(message) && !message.contains("not found"));
+    if let (VolumeState::Pending, Some(message)) = (&observed.volume, last(&["ProvisioningFailed"])) {
+        observed.volume = VolumeState::Failed { message };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn stage_of(spec: &Value, status: &Value) -> PodStage {
+        let pod = json!({ "metadata": { "name": POD }, "spec": spec, "status": status });
+        pod_facts(&serde_json::from_value(pod).unwrap()).stage
+    }
+
+    fn waiting(reason: &str) -> Value {
+        json!({ "phase": "Pending", "containerStatuses": [{
+            "name": MAIN, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": reason, "message": "words" } },
+        }]})
+    }
+
+    #[test]
+    fn every_stage_of_a_pod() {
+        let node = json!({ "containers": [], "nodeName": "n" });
+        let none = json!({ "containers": [] });
+        let words = || "words".to_owned();
+        assert_eq!(stage_of(&none, &json!({ "phase": "Pending" })), PodStage::Unscheduled);
+        let refused = json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "words" }] });
+        assert_eq!(stage_of(&none, &refused), PodStage::Unschedulable { message: words() });
+        assert_eq!(stage_of(&node, &json!({ "phase": "Pending" })), PodStage::Starting);
+        assert_eq!(stage_of(&node, &waiting("ContainerCreating")), PodStage::Starting);
+        assert_eq!(stage_of(&node, &waiting("ImagePullBackOff")), PodStage::ImagePullFailed { message: words() });
+        assert_eq!(stage_of(&node, &waiting("CreateContainerError")), PodStage::CannotStart { message: words() });
+        assert_eq!(stage_of(&node, &waiting("CrashLoopBackOff")), PodStage::BackOff);
+        let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "words" });
+        assert_eq!(stage_of(&node, &evicted), PodStage::Evicted { message: words() });
+    }
+
+    #[test]
+    fn a_kill_for_memory_is_seen() {
+        let status = json!({ "containerStatuses": [{
+            "name": MAIN, "image": "", "imageID": "", "ready": false, "restartCount": 3,
+            "state": { "waiting": { "reason": "CrashLoopBackOff" } },
+            "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled" } },
+        }]});
+        let pod = json!({ "metadata": {}, "spec": { "containers": [], "nodeName": "n" }, "status": status });
+        let facts = pod_facts(&serde_json::from_value(pod).unwrap());
+        assert_eq!(facts.last_exit, Some(Exit { code: 137, out_of_memory: true }));
+        assert_eq!(facts.restarts, 3);
+    }
+}

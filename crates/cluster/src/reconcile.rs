@@ -1,0 +1,92 @@
+//! One pass over one container: observe → decide → build → apply → record. It takes an id and nothing else, so every wake-up
+//! takes the same path; a kill anywhere in it is continued by the next pass.
+
+use std::time::Duration;
+
+use berth_core::container::Container;
+use berth_core::id::ContainerId;
+use berth_core::lifecycle::{Desired, NamespaceState, Observed, Phase, Plan, RemoveStep, decide};
+
+use crate::build::{self, Objects};
+use crate::controller::Ctx;
+use crate::{Error, Result, apply, observe};
+
+/// When to look again without a wake-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requeue {
+    /// Events of a pod that does not start wake nobody.
+    After(Duration),
+    Never,
+}
+
+const UNSETTLED: Duration = Duration::from_secs(3);
+/// A settled container is looked at again this often, against drift that no watch told of.
+const DRIFT: Duration = Duration::from_secs(300);
+
+pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
+    let Some(row) = ctx.store.for_reconcile(id).await? else { return Ok(Requeue::Never) };
+    let mut observed = observe::container(&ctx.client, &row, &ctx.installation).await?;
+    let facts = ctx.facts.borrow().clone();
+    let context =
+        build::Context { config: &ctx.config, facts: &facts, types: &ctx.types, installation: &ctx.installation };
+    let replicas = if row.desired == Desired::Running { 1 } else { 0 };
+    let objects = build::objects(&row, replicas, &context);
+
+    match decide(row.desired, &observed, &objects.hash) {
+        // Nothing is started before the cluster has shown that it enforces policies.
+        Plan::Run if !ctx.may_start() => return record(ctx, &row, &observed).await.map(|_| Requeue::After(UNSETTLED)),
+        Plan::Run | Plan::Stop => match run(ctx, &row, &observed, &objects).await {
+            Ok(()) => {}
+            Err(Error::Refused(words)) => observed.refused = Some(words),
+            Err(error) => return Err(error),
+        },
+        Plan::Remove(step) => return remove(ctx, &row, &observed, step).await,
+        Plan::Settled => {}
+    }
+    record(ctx, &row, &observed).await
+}
+
+async fn run(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Objects) -> Result<()> {
+    match &observed.namespace {
+        NamespaceState::Absent => {
+            if let Some(uid) = &row.namespace_uid {
+                ctx.store.release_namespace(row.id, uid).await?;
+            }
+            let uid = apply::create_namespace(&ctx.client, objects).await?;
+            ctx.store.claim_namespace(row.id, &uid).await?;
+        }
+        NamespaceState::Active { uid } => ctx.store.claim_namespace(row.id, uid).await?,
+        // `decide` never gives Run or Stop for these.
+        NamespaceState::Terminating { .. } | NamespaceState::Foreign => return Ok(()),
+    }
+    apply::all(&ctx.client, &row.names(), objects).await
+}
+
+async fn remove(ctx: &Ctx, row: &Container, observed: &Observed, step: RemoveStep) -> Result<Requeue> {
+    match (step, &observed.namespace) {
+        (RemoveStep::Workload, _) => apply::remove_workload(&ctx.client, &row.names()).await?,
+        (RemoveStep::Namespace, NamespaceState::Active { uid }) => {
+            apply::remove_namespace(&ctx.client, &row.names().namespace(), uid).await?;
+        }
+        (RemoveStep::Await, NamespaceState::Active { .. }) if ctx.waited_long_for_pod(row.id) => {
+            apply::force_pod(&ctx.client, &row.names()).await?;
+        }
+        (RemoveStep::Row, _) => {
+            ctx.store.remove_row(row.id).await?;
+            tracing::info!(container = %row.id, "removed");
+            return Ok(Requeue::Never);
+        }
+        (RemoveStep::Namespace | RemoveStep::Await, _) => {}
+    }
+    // The watch wakes this id when the pod or the namespace goes; the timer is for a watch that was lost.
+    Ok(Requeue::After(UNSETTLED))
+}
+
+async fn record(ctx: &Ctx, row: &Container, observed: &Observed) -> Result<Requeue> {
+    let status = berth_core::lifecycle::status(row.desired, observed);
+    if ctx.store.record_observed(row.id, row.generation, observed).await? && status.phase != row.status.phase {
+        tracing::info!(container = %row.id, status = status.phase.as_str(), message = status.message, "changed");
+    }
+    let settled = status.transition.is_none() && (status.phase == Phase::Running || status.phase == Phase::Stopped);
+    Ok(Requeue::After(if settled { DRIFT } else { UNSETTLED }))
+}
