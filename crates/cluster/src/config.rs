@@ -16,7 +16,7 @@ pub struct Config {
     /// Absent: the cluster's default.
     pub storage_class: Option<String>,
     pub isolation: Isolation,
-    /// Runs in the canary of `preflight`; needs bash and python3.
+    /// Runs in the canary of `preflight`; needs bash, awk and curl.
     pub canary_image: String,
     /// Containers worked on at once.
     pub workers: usize,

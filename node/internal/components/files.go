@@ -28,6 +28,12 @@ func Prepare(c config.Config, now time.Time) error {
 			return err
 		}
 	}
+	// Root inside a user namespace is nobody here, and must pass through these to its own root file system.
+	for _, folder := range []string{"", "run", "containerd", "kubelet"} {
+		if err := os.Chmod(c.Path(folder), 0o711); err != nil {
+			return err
+		}
+	}
 	if err := pki.Ensure(c.Path("pki"), subjects(c), now); err != nil {
 		return err
 	}
