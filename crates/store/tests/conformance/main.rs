@@ -1,0 +1,38 @@
+//! One suite, both databases: a temporary SQLite file, and a PostgreSQL server that this test starts from Debian's package.
+
+mod cases;
+mod server;
+
+use berth_store::open;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (name, case)) in cases::ALL.iter().enumerate() {
+        println!("case: {name}");
+        let url = format!("sqlite://{}/{number}.db", folder.path().display());
+        case(open(&url).await.unwrap()).await;
+        // A second opening finds the schema as it is.
+        open(&url).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres_conforms() {
+    let server = server::Server::start().await;
+    for (number, (name, case)) in cases::ALL.iter().enumerate() {
+        println!("case: {name}");
+        let url = server.database(&format!("case{number}")).await;
+        case(open(&url).await.unwrap()).await;
+        open(&url).await.unwrap();
+    }
+}
+
+/// A hint that one replica posts reaches another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres_hints_cross_replicas() {
+    let server = server::Server::start().await;
+    let url = server.database("replicas").await;
+    let (one, two) = (open(&url).await.unwrap(), open(&url).await.unwrap());
+    cases::hints_of(one, two).await;
+}
