@@ -1,0 +1,119 @@
+//! A server on a free port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use berth_api::{Api, Config, Platform, password};
+use berth_core::instance::{Arch, InstanceTypes};
+use berth_core::name::Username;
+use berth_core::quota::Quota;
+use chrono::Utc;
+use jsonwebtoken::{EncodingKey, Header};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
+
+#[derive(Debug)]
+struct OneArchitecture;
+
+impl Platform for OneArchitecture {
+    fn architectures(&self) -> Vec<Arch> {
+        vec![Arch::Arm64]
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    client: reqwest::Client,
+    _folder: TempDir,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+pub(crate) fn signed(secret: &[u8], user_id: i64, username: &str, seconds: i64) -> String {
+    claims(secret, &json!({ "user_id": user_id, "username": username, "exp": Utc::now().timestamp() + seconds }))
+}
+
+fn claims(secret: &[u8], claims: &Value) -> String {
+    jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret)).unwrap()
+}
+
+impl Server {
+    /// With a local administrator `admin`, whose password is `right`.
+    pub(crate) async fn start() -> Self {
+        // Another test of this process may have been first.
+        let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
+        let folder = tempfile::tempdir().unwrap();
+        let store = berth_store::open(&format!("sqlite://{}/berth.db", folder.path().display())).await.unwrap();
+        let hash = password::hash(SecretString::from("right")).await.unwrap();
+        store.add_local_user(&Username::parse("admin").unwrap(), true, &hash, Utc::now()).await.unwrap();
+        let config = Config {
+            jwt_secret: Some(SecretString::from(String::from_utf8(SECRET.to_vec()).unwrap())),
+            quota: Quota { containers: 100, memory_mb: 1 << 20, storage_gb: 10_000, ..Quota::default() },
+            ..Config::default()
+        };
+        let api = Api::new(store, config, InstanceTypes::default(), Arc::new(OneArchitecture));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = berth_api::router(api).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { address, client: reqwest::Client::new(), _folder: folder }
+    }
+
+    pub(crate) fn jwt(&self, user_id: i64, username: &str, seconds: i64) -> String {
+        signed(SECRET, user_id, username, seconds)
+    }
+
+    /// A service account's token with these scopes.
+    pub(crate) fn scoped(&self, user_id: i64, username: &str, scopes: &Value) -> String {
+        let exp = Utc::now().timestamp() + 3600;
+        let all =
+            json!({ "user_id": user_id, "username": username, "exp": exp, "type": "api_token", "scopes": scopes });
+        claims(SECRET, &all)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
+        let request = self.client.request(method, format!("http://{}{path}", self.address));
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null);
+        assert!(headers.contains_key("x-request-id"), "every answer carries its request's id");
+        Answer { status, headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.send(self.request(Method::GET, path, Some(token))).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path, Some(token)).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path, Some(token))).await
+    }
+
+    pub(crate) async fn login(&self, username: &str, password: &str) -> Answer {
+        let body = json!({ "username": username, "password": password });
+        self.send(self.request(Method::POST, "/auth/login", None).json(&body)).await
+    }
+}
