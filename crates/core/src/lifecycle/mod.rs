@@ -11,3 +11,6 @@ pub use decide::{Plan, RemoveStep, decide};
 pub use desired::Desired;
 pub use observed::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
 pub use status::{Phase, Reason, Status, Transition, status};
+
+#[cfg(test)]
+mod tests;
