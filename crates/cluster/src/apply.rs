@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use berth_core::names::{FIELD_MANAGER, Names, POD, WORKLOAD};
+use berth_core::lifecycle::VolumeState;
+use berth_core::names::{FIELD_MANAGER, Names, POD, VOLUME_CLAIM, WORKLOAD};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -23,10 +24,13 @@ pub(crate) async fn create_namespace(client: &Client, objects: &Objects) -> Resu
     made.metadata.uid.ok_or_else(|| Error::Refused("a namespace without a UID".to_owned()))
 }
 
-/// Fences first, all at once; the workload only when every one of them stands.
-pub(crate) async fn all(client: &Client, names: &Names, objects: &Objects) -> Result<()> {
+/// Fences first, all at once; the workload only when every one of them stands. A disk that is there stays as it was made:
+/// the cluster refuses every change of a claim, and a new `storage_class` in the configuration would block old containers.
+pub(crate) async fn all(client: &Client, names: &Names, objects: &Objects, volume: &VolumeState) -> Result<()> {
     let namespace = names.namespace();
-    try_join_all(objects.fences.iter().map(|object| one(client, &namespace, object))).await?;
+    let made = |object: &Object| *volume != VolumeState::Absent && object.name == VOLUME_CLAIM;
+    let fences = objects.fences.iter().filter(|object| !made(object));
+    try_join_all(fences.map(|object| one(client, &namespace, object))).await?;
     one(client, &namespace, &objects.workload).await
 }
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use berth_core::names::LABEL_INSTALLATION;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{DeleteParams, PostParams};
-use kube::{Api, Client};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::config::UserNamespaces;
 use crate::{Config, Error, Result};
 
 const STARTS: Duration = Duration::from_secs(120);
+const LABEL_CANARY: &str = "berth.dev/canary";
 const POLL: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,19 +24,41 @@ pub(crate) struct Shown {
     pub(crate) user_namespaces: bool,
 }
 
-/// Runs in a namespace of its own, which is removed whatever happened.
-pub(crate) async fn run(client: &Client, config: &Config) -> Result<Shown> {
-    let name = format!("berth-canary-{:08x}", rand::random::<u32>());
+/// Runs in a namespace of its own, which is removed whatever happened; one that a kill left behind is removed by the next
+/// run of the same `installation` (`None`: of a preflight).
+pub(crate) async fn run(client: &Client, config: &Config, installation: Option<&str>) -> Result<Shown> {
     let namespaces = Api::<Namespace>::all(client.clone());
-    let labels = json!({ "berth.dev/canary": "true", "pod-security.kubernetes.io/enforce": "baseline" });
+    let whose = installation.map_or(format!("!{LABEL_INSTALLATION}"), |id| format!("{LABEL_INSTALLATION}={id}"));
+    let left = ListParams::default().labels(&format!("{LABEL_CANARY}=true,{whose}"));
+    for namespace in namespaces.list(&left).await? {
+        if namespace.metadata.deletion_timestamp.is_none() {
+            namespaces.delete(&namespace.name_any(), &DeleteParams::background()).await?;
+        }
+    }
+    match in_namespace(client, config, installation, true).await {
+        // A runtime without user namespaces does not start the pod at all.
+        Err(Error::Deadline(_)) if config.isolation.user_namespaces == UserNamespaces::Preferred => {
+            in_namespace(client, config, installation, false).await
+        }
+        shown => shown,
+    }
+}
+
+async fn in_namespace(client: &Client, config: &Config, installation: Option<&str>, fenced: bool) -> Result<Shown> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let name = format!("berth-canary-{:08x}", rand::random::<u32>());
+    let mut labels = json!({ LABEL_CANARY: "true", "pod-security.kubernetes.io/enforce": "baseline" });
+    if let Some(installation) = installation {
+        labels[LABEL_INSTALLATION] = json!(installation);
+    }
     let namespace = serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels } }))?;
     namespaces.create(&PostParams::default(), &namespace).await?;
-    let shown = show(client, config, &name).await;
+    let shown = show(client, config, &name, fenced).await;
     namespaces.delete(&name, &DeleteParams::background()).await?;
     shown
 }
 
-async fn show(client: &Client, config: &Config, namespace: &str) -> Result<Shown> {
+async fn show(client: &Client, config: &Config, namespace: &str, fenced: bool) -> Result<Shown> {
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
     let deny = json!({
         "metadata": { "name": "deny" },
@@ -43,7 +67,7 @@ async fn show(client: &Client, config: &Config, namespace: &str) -> Result<Shown
     policies.create(&PostParams::default(), &serde_json::from_value(deny)?).await?;
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let make = |role: &'static str, command: String| {
-        let pod = serde_json::from_value::<Pod>(pod(role, &command, config));
+        let pod = serde_json::from_value::<Pod>(pod(role, &command, config, fenced));
         let pods = pods.clone();
         async move { Ok::<_, Error>(pods.create(&PostParams::default(), &pod?).await?) }
     };
@@ -65,12 +89,12 @@ async fn show(client: &Client, config: &Config, namespace: &str) -> Result<Shown
     Ok(Shown { policies_enforced: denied == 4, user_namespaces: control == 0 })
 }
 
-fn pod(role: &str, command: &str, config: &Config) -> Value {
+fn pod(role: &str, command: &str, config: &Config, fenced: bool) -> Value {
     json!({
         "metadata": { "name": role, "labels": { "role": role } },
         "spec": {
             "restartPolicy": "Never",
-            "hostUsers": config.isolation.user_namespaces == UserNamespaces::Preferred,
+            "hostUsers": !fenced,
             "automountServiceAccountToken": false,
             "terminationGracePeriodSeconds": 0,
             "containers": [{ "name": "canary", "image": config.canary_image, "command": ["bash", "-c", command] }],

@@ -39,6 +39,7 @@ pub(crate) struct Ctx {
     pub(crate) facts: channel::Receiver<Facts>,
     pub(crate) waker: Waker,
     trusted: AtomicBool,
+    user_namespaces: AtomicBool,
     leaving: Mutex<HashMap<ContainerId, Instant>>,
 }
 
@@ -46,6 +47,11 @@ impl Ctx {
     /// Whether the cluster has shown that it isolates what it runs.
     pub(crate) fn may_start(&self) -> bool {
         self.trusted.load(Ordering::Acquire)
+    }
+
+    /// Whether pods are given a user namespace: assumed until the canary has shown otherwise.
+    pub(crate) fn has_user_namespaces(&self) -> bool {
+        self.user_namespaces.load(Ordering::Acquire)
     }
 
     /// Whether this container's pod has been terminating for longer than a living node needs.
@@ -90,6 +96,7 @@ impl Controller {
             facts: facts.clone(),
             waker: waker.clone(),
             trusted: AtomicBool::new(false),
+            user_namespaces: AtomicBool::new(true),
             leaving: Mutex::default(),
         });
         let work = async {
@@ -193,14 +200,16 @@ async fn memories(ctx: &Ctx) {
     }
 }
 
-/// Runs the canary until it has shown what the configuration asks for; until then nothing is started.
+/// Runs the canary until it has shown what the configuration asks for; until then nothing is started. Where it asks for
+/// nothing, the canary still shows whether pods can have a user namespace.
 async fn trust(ctx: &Ctx) {
     let isolation = &ctx.config.isolation;
     let unchecked = isolation.network_policy == NetworkPolicies::Unenforced
         && isolation.user_namespaces == UserNamespaces::Preferred;
-    while !unchecked {
-        match canary::run(&ctx.client, &ctx.config).await {
+    loop {
+        match canary::run(&ctx.client, &ctx.config, Some(&ctx.installation)).await {
             Ok(shown) => {
+                ctx.user_namespaces.store(shown.user_namespaces, Ordering::Release);
                 let enforced = shown.policies_enforced || isolation.network_policy == NetworkPolicies::Unenforced;
                 let fenced = shown.user_namespaces || isolation.user_namespaces == UserNamespaces::Preferred;
                 if enforced && fenced {
@@ -212,10 +221,14 @@ async fn trust(ctx: &Ctx) {
                     "this cluster does not isolate what it runs: nothing is started (berthd preflight says more)"
                 );
             }
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the canary could not be run; it is tried again"
-            ),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                if unchecked {
+                    tracing::warn!(error, "the canary could not be run; nothing is asked of it, so containers start");
+                    break;
+                }
+                tracing::warn!(error, "the canary could not be run; it is tried again");
+            }
         }
         tokio::time::sleep(CANARY_RETRY).await;
     }

@@ -52,7 +52,7 @@ impl fmt::Display for Report {
 /// When the cluster does not answer, or the canary cannot be run.
 pub async fn preflight(client: &Client, config: &Config) -> Result<Report> {
     let mut checks = vec![storage(client, config).await?, metrics(client).await?];
-    let shown = canary::run(client, config).await?;
+    let shown = canary::run(client, config, None).await?;
     let isolation = &config.isolation;
     checks.push(match (shown.policies_enforced, isolation.network_policy) {
         (true, _) => check("network policy", Outcome::Ok, "a canary shows that policies are enforced"),

@@ -27,8 +27,13 @@ pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
     let Some(row) = ctx.store.for_reconcile(id).await? else { return Ok(Requeue::Never) };
     let mut observed = observe::container(&ctx.client, &row, &ctx.installation).await?;
     let facts = ctx.facts.borrow().clone();
-    let context =
-        build::Context { config: &ctx.config, facts: &facts, types: &ctx.types, installation: &ctx.installation };
+    let context = build::Context {
+        config: &ctx.config,
+        facts: &facts,
+        types: &ctx.types,
+        installation: &ctx.installation,
+        user_namespaces: ctx.has_user_namespaces(),
+    };
     let replicas = if row.desired == Desired::Running { 1 } else { 0 };
     let objects = build::objects(&row, replicas, &context);
 
@@ -59,7 +64,7 @@ async fn run(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Objects)
         // `decide` never gives Run or Stop for these.
         NamespaceState::Terminating { .. } | NamespaceState::Foreign => return Ok(()),
     }
-    apply::all(&ctx.client, &row.names(), objects).await
+    apply::all(&ctx.client, &row.names(), objects, &observed.volume).await
 }
 
 async fn remove(ctx: &Ctx, row: &Container, observed: &Observed, step: RemoveStep) -> Result<Requeue> {

@@ -1,6 +1,10 @@
-//! Leftovers, both ways: rows are woken so that each is compared with the cluster, and namespaces of this installation
-//! that no row speaks of are deleted. Namespaces of another installation are not ours to judge.
+//! Leftovers, both ways: rows without a namespace are woken, and namespaces of this installation that no row speaks of
+//! are deleted. Rows with one are left to the watches and to each pass's own timer: at 10,000 rows, reading the objects of
+//! all of them every minute would be most of the API server's work. Namespaces of another installation are not ours to judge.
 
+use std::collections::HashSet;
+
+use berth_core::id::ContainerId;
 use berth_core::names::{LABEL_CONTAINER, LABEL_INSTALLATION, parse_namespace};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
@@ -13,9 +17,9 @@ pub(crate) async fn sweep(ctx: &Ctx) -> Result<()> {
     let ours = ListParams::default().labels(&format!("{LABEL_INSTALLATION}={}", ctx.installation));
     // Namespaces are listed before rows are read: one that was made in between has its row.
     let namespaces = Api::<Namespace>::all(ctx.client.clone()).list(&ours).await?;
-    for id in ctx.store.all_ids().await? {
-        ctx.waker.wake(id);
-    }
+    let present: HashSet<ContainerId> =
+        namespaces.iter().filter_map(|namespace| Some(parse_namespace(&namespace.name_any())?.id)).collect();
+    ctx.store.all_ids().await?.into_iter().filter(|id| !present.contains(id)).for_each(|id| ctx.waker.wake(id));
     for namespace in namespaces {
         let name = namespace.name_any();
         let Some(names) = parse_namespace(&name) else { continue };

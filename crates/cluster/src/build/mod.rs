@@ -23,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) types: &'a InstanceTypes,
     pub(crate) installation: &'a str,
+    /// Whether the cluster can give pods one; `false` only where the configuration merely prefers it.
+    pub(crate) user_namespaces: bool,
 }
 
 /// One object, ready for server-side apply.

@@ -50,7 +50,8 @@ fn built(container: &Container) -> Objects {
     let (config, types) = (Config::default(), InstanceTypes::default());
     let internal = ["203.0.114.9/32", "10.41.0.2/32"].iter().map(|net| net.parse().unwrap()).collect();
     let facts = Facts { internal, dns: Some("10.43.0.10".parse().unwrap()), architectures: vec![] };
-    let context = Context { config: &config, facts: &facts, types: &types, installation: "0123456789abcdef" };
+    let installation = "0123456789abcdef";
+    let context = Context { config: &config, facts: &facts, types: &types, installation, user_namespaces: true };
     objects(container, 1, &context)
 }
 

@@ -56,7 +56,6 @@ fn pod(container: &Container, context: &Context<'_>) -> Value {
     // A type that the configuration lost since keeps its container startable: the default's size.
     let kind = context.types.find(&container.spec.instance_type).unwrap_or(context.types.default_type());
     let mut pod = json!({
-        "hostUsers": false,
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "serviceAccountName": SERVICE_ACCOUNT,
@@ -66,6 +65,9 @@ fn pod(container: &Container, context: &Context<'_>) -> Value {
         "containers": [main(container, kind.millicores, context)],
         "volumes": [{ "name": VOLUME_CLAIM, "persistentVolumeClaim": { "claimName": VOLUME_CLAIM } }],
     });
+    if context.user_namespaces {
+        pod["hostUsers"] = json!(false);
+    }
     if let Some(class) = &context.config.runtime_class {
         pod["runtimeClassName"] = json!(class);
     }
