@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn a_broader_scope_contains_the_narrower_one() {
         let one = Resource::Container(UserId(7), id());
-        let table: [(&[(&str, &[&str])], Resource, Verb, bool); 8] = [
+        type Given = &'static [(&'static str, &'static [&'static str])];
+        let table: [(Given, Resource, Verb, bool); 8] = [
             (&[("compute.7.containers.bcdfghjk", &["read"])], one, Verb::Read, true),
             (&[("compute.7.containers.bcdfghjk", &["read"])], one, Verb::Stop, false),
             (&[("compute.7.containers", &["read"])], one, Verb::Read, true),

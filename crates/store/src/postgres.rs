@@ -13,7 +13,7 @@ store_prelude!();
 /// Channel of the hints.
 const CHANNEL: &str = "berth_hints";
 /// Advisory lock of the schema; polled, so that a replica that waits can say so and give up.
-const MIGRATION_LOCK: i64 = 0x6265_7274_68;
+const MIGRATION_LOCK: i64 = 0x0062_6572_7468;
 const MIGRATION_WAIT: Duration = Duration::from_secs(60);
 const RECONNECT: Duration = Duration::from_millis(500);
 
