@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use berth_core::names::LABEL_INSTALLATION;
+use berth_core::lifecycle::PodStage;
+use berth_core::names::{LABEL_INSTALLATION, MAIN};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::config::UserNamespaces;
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, observe};
 
 const STARTS: Duration = Duration::from_secs(120);
 const LABEL_CANARY: &str = "berth.dev/canary";
@@ -97,7 +98,12 @@ fn pod(role: &str, command: &str, config: &Config, fenced: bool) -> Value {
             "hostUsers": !fenced,
             "automountServiceAccountToken": false,
             "terminationGracePeriodSeconds": 0,
-            "containers": [{ "name": "canary", "image": config.canary_image, "command": ["bash", "-c", command] }],
+            "containers": [{
+                "name": MAIN,
+                "image": config.canary_image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["bash", "-c", command],
+            }],
         },
     })
 }
@@ -105,8 +111,12 @@ fn pod(role: &str, command: &str, config: &Config, fenced: bool) -> Value {
 async fn wait<T>(pods: &Api<Pod>, name: &str, what: &'static str, check: impl Fn(&Pod) -> Option<T>) -> Result<T> {
     let deadline = Instant::now() + STARTS;
     loop {
-        if let Some(found) = pods.get_opt(name).await?.as_ref().and_then(&check) {
+        let pod = pods.get_opt(name).await?;
+        if let Some(found) = pod.as_ref().and_then(&check) {
             return Ok(found);
+        }
+        if let Some(PodStage::ImagePullFailed { message }) = pod.as_ref().map(|pod| observe::pod_facts(pod).stage) {
+            return Err(Error::Refused(format!("the canary's image cannot be pulled: {message}")));
         }
         if Instant::now() > deadline {
             return Err(Error::Deadline(what));
