@@ -14,7 +14,7 @@ fi
 [ "$(id -u)" = 0 ] || { echo "Berth's embedded Kubernetes needs root: run this as root." >&2; exit 1; }
 
 packages=(build-essential ca-certificates conntrack curl docker-registry e2fsprogs iproute2 iptables jq libseccomp-dev
-    mmdebstrap nftables openssl pkg-config postgresql procps util-linux)
+    mmdebstrap nftables openssl pkg-config postgresql procps socat util-linux)
 wanted=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")

@@ -6,7 +6,9 @@ use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use sqlx::{Postgres, Transaction};
 use tokio::time::Instant;
 
-use crate::verbs::{implement_store, store_prelude, usage};
+use crate::verbs::{
+    implement_accounts, implement_containers, implement_reconcile, implement_store, store_prelude, usage,
+};
 
 store_prelude!();
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
-use crate::verbs::{implement_store, store_prelude, usage};
+use crate::verbs::{
+    implement_accounts, implement_containers, implement_reconcile, implement_store, store_prelude, usage,
+};
 
 store_prelude!();
 

@@ -1,4 +1,5 @@
 //! The interface on a real router over a temporary SQLite file, without a cluster.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 mod bad_input;
 mod harness;

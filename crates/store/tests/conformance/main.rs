@@ -1,4 +1,5 @@
 //! One suite, both databases: a temporary SQLite file, and a PostgreSQL server that this test starts from Debian's package.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test code; a failing case is named by the line before")]
 
 mod cases;
 mod server;

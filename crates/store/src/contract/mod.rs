@@ -1,0 +1,27 @@
+//! What rows can do, in domain verbs. Every function is one transaction.
+
+mod accounts;
+mod containers;
+mod reconcile;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub use accounts::Accounts;
+pub use containers::Containers;
+pub use reconcile::Reconcile;
+
+use crate::{Audit, Hints, Result};
+
+/// All that is kept.
+#[async_trait]
+pub trait Store: Accounts + Containers + Reconcile + Send + Sync + std::fmt::Debug + 'static {
+    /// Appends to the audit log.
+    async fn audit(&self, entry: &Audit) -> Result<()>;
+    /// Removes expired sessions and idempotency keys older than 24 hours.
+    async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<()>;
+    /// Wake-ups from now on. A reader that falls behind, or a lost database connection, yields [`Hint::Resync`].
+    fn hints(&self) -> Hints;
+    /// One round trip, for readiness.
+    async fn ping(&self) -> Result<()>;
+}

@@ -1,0 +1,28 @@
+//! Containers, as the reconciler sees them.
+
+use async_trait::async_trait;
+use berth_core::container::Container;
+use berth_core::id::{ContainerId, Generation};
+use berth_core::lifecycle::Observed;
+
+use crate::Result;
+
+#[async_trait]
+pub trait Reconcile {
+    /// Names this installation: its namespaces carry it, and the sweep touches no other's.
+    async fn installation(&self) -> Result<String>;
+    /// Ids of all rows, deleted ones included, as long as they are there.
+    async fn all_ids(&self) -> Result<Vec<ContainerId>>;
+    async fn for_reconcile(&self, id: ContainerId) -> Result<Option<Container>>;
+    /// Records the namespace that was made for a row, once: [`Error::Stale`] when another is recorded already.
+    async fn claim_namespace(&self, id: ContainerId, uid: &str) -> Result<()>;
+    /// Forgets the claimed namespace after it was seen gone, so that a new one may be made.
+    async fn release_namespace(&self, id: ContainerId, uid: &str) -> Result<()>;
+    /// Writes what was seen while `generation` was current, and the status that follows. `false` when the row has moved
+    /// on (a stale writer loses) or nothing changed; then nothing is written and no hint posted.
+    async fn record_observed(&self, id: ContainerId, generation: Generation, observed: &Observed) -> Result<bool>;
+    /// Memory in use, MiB; `None` when unknown. No generation, posts no hint.
+    async fn record_memory(&self, usage: &[(ContainerId, Option<i32>)]) -> Result<()>;
+    /// Removes the row of a deleted container whose cluster side is gone. [`Error::NotFound`] unless it is deleted.
+    async fn remove_row(&self, id: ContainerId) -> Result<()>;
+}

@@ -1,0 +1,188 @@
+//! Containers, as their owners see them.
+
+macro_rules! implement_containers {
+    ($store:ty, $rows:ident) => {
+        #[async_trait]
+        impl Containers for $store {
+            async fn create_container(
+                &self,
+                grant: &AccountGrant<CreateContainer>,
+                new: &NewContainer,
+                quota: &Quota,
+                key: Option<&IdempotencyKey>,
+            ) -> Result<Created> {
+                let owner = grant.user();
+                let user_id = owner.id.to_string();
+                let mut tx = self.begin().await?;
+                self.lock_user(&mut tx, owner.id).await?;
+                if let Some(key) = key {
+                    let sql = "SELECT request, container_id FROM idempotency WHERE user_id = $1 AND key = $2";
+                    let query = sqlx::query(sql).bind(owner.id.0).bind(&key.key);
+                    if let Some(row) = query.fetch_optional(&mut *tx.inner).await? {
+                        if rows::get::<String, _>(&row, "request")? != rows::hex(&key.request) {
+                            return Err(Error::IdempotencyMismatch);
+                        }
+                        let sql = "SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL";
+                        let query = sqlx::query(sql).bind(rows::get::<String, _>(&row, "container_id")?);
+                        let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
+                        return Ok(Created::Replayed(rows::$rows::container(&row)?));
+                    }
+                }
+                let usage = usage!(&mut *tx.inner, owner.id);
+                quota.admit(&usage, new.spec.memory, new.spec.storage)?;
+                let sql = "SELECT id FROM containers WHERE user_id = $1 AND name = $2 AND deleted_at IS NULL";
+                let taken = sqlx::query(sql).bind(&user_id).bind(new.spec.name.as_str());
+                if taken.fetch_optional(&mut *tx.inner).await?.is_some() {
+                    return Err(Error::NameTaken);
+                }
+                for key in &new.keys {
+                    let query = sqlx::query("SELECT id FROM ssh_keys WHERE id = $1 AND user_id = $2");
+                    if query.bind(key.0).bind(owner.id.0).fetch_optional(&mut *tx.inner).await?.is_none() {
+                        return Err(Error::UnknownKey(*key));
+                    }
+                }
+                let observed = Observed::default();
+                let status = status(Desired::Running, &observed);
+                let sql = "INSERT INTO containers (id, user_id, owner_username, name, namespace, image, pull_policy, \
+                           instance_type, memory_mb, storage_gb, mount_paths, ssh_enabled, created_at, desired, generation, \
+                           observed, status, transition, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING *";
+                let spec = &new.spec;
+                let query = sqlx::query(sql)
+                    .bind(new.id.as_str())
+                    .bind(&user_id)
+                    .bind(owner.username.as_str())
+                    .bind(spec.name.as_str())
+                    .bind(Names::new(owner.id, new.id).namespace())
+                    .bind(spec.image.as_str())
+                    .bind(spec.pull_policy.as_str())
+                    .bind(&spec.instance_type)
+                    .bind(spec.memory.get())
+                    .bind(spec.storage.get())
+                    .bind(rows::encode(&spec.mounts)?)
+                    .bind(spec.ssh_enabled)
+                    .bind(new.created_at.naive_utc())
+                    .bind(Desired::Running.as_str())
+                    .bind(Generation::FIRST.0)
+                    .bind(rows::encode(&observed)?)
+                    .bind(status.phase.as_str())
+                    .bind(status.transition.map(Transition::as_str))
+                    .bind(status.reason.map(Reason::as_str))
+                    .bind(status.message);
+                let row = query.fetch_one(&mut *tx.inner).await.map_err(|error| match unique(error, "id") {
+                    Error::Conflict { .. } => Error::IdTaken,
+                    other => other,
+                })?;
+                let container = rows::$rows::container(&row)?;
+                for key in &new.keys {
+                    let query = sqlx::query("INSERT INTO container_keys (container_id, key_id) VALUES ($1, $2)");
+                    query.bind(new.id.as_str()).bind(key.0).execute(&mut *tx.inner).await?;
+                }
+                if let Some(key) = key {
+                    let sql = "INSERT INTO idempotency (user_id, key, request, container_id, created_at) \
+                               VALUES ($1, $2, $3, $4, $5)";
+                    let query = sqlx::query(sql).bind(owner.id.0).bind(&key.key).bind(rows::hex(&key.request));
+                    let query = query.bind(new.id.as_str()).bind(new.created_at.naive_utc());
+                    query.execute(&mut *tx.inner).await?;
+                }
+                tx.hint(Hint::Listed { id: new.id, owner: owner.id });
+                self.commit(tx).await?;
+                Ok(Created::New(container))
+            }
+
+            async fn containers(&self, grant: &AccountGrant<ListContainers>) -> Result<Vec<Container>> {
+                let sql = "SELECT * FROM containers WHERE user_id = $1 AND deleted_at IS NULL \
+                           ORDER BY created_at DESC, id DESC";
+                let found = sqlx::query(sql).bind(grant.user().id.to_string()).fetch_all(&self.reader).await?;
+                found.iter().map(rows::$rows::container).collect()
+            }
+
+            async fn container(&self, grant: &Grant<Read>) -> Result<Container> {
+                let sql = "SELECT * FROM containers WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL";
+                let query = sqlx::query(sql).bind(grant.target().to_string()).bind(grant.owner().to_string());
+                rows::$rows::container(&query.fetch_optional(&self.reader).await?.ok_or(Error::NotFound)?)
+            }
+
+            async fn usage(&self, grant: &AccountGrant<ListContainers>) -> Result<Usage> {
+                Ok(usage!(&self.reader, grant.user().id))
+            }
+
+            async fn start(&self, grant: &Grant<Start>) -> Result<Container> {
+                self.want(grant.owner(), grant.target(), Desired::Running, None).await
+            }
+
+            async fn stop(&self, grant: &Grant<Stop>, now: DateTime<Utc>) -> Result<Container> {
+                self.want(grant.owner(), grant.target(), Desired::Stopped, Some(now)).await
+            }
+
+            async fn delete(&self, grant: &Grant<Delete>, now: DateTime<Utc>) -> Result<()> {
+                self.want(grant.owner(), grant.target(), Desired::Deleted, Some(now)).await.map(drop)
+            }
+
+            async fn all_containers(&self, _grant: &AccountGrant<Administer>) -> Result<Vec<Container>> {
+                let sql = "SELECT * FROM containers WHERE deleted_at IS NULL ORDER BY created_at DESC, id DESC";
+                sqlx::query(sql).fetch_all(&self.reader).await?.iter().map(rows::$rows::container).collect()
+            }
+        }
+
+        impl $store {
+            async fn want(
+                &self,
+                owner: UserId,
+                id: ContainerId,
+                desired: Desired,
+                now: Option<DateTime<Utc>>,
+            ) -> Result<Container> {
+                let mut tx = self.begin().await?;
+                let sql = self.for_update(
+                    "SELECT * FROM containers WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL",
+                    "SELECT * FROM containers WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL FOR UPDATE",
+                );
+                let query = sqlx::query(sql).bind(id.to_string()).bind(owner.to_string());
+                let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
+                let container = rows::$rows::container(&row)?;
+                if container.desired == desired {
+                    return Ok(container);
+                }
+                let status = status(desired, &container.observed);
+                let deleted_at = now.filter(|_| desired == Desired::Deleted).map(|at| at.naive_utc());
+                let stopped_at = now.map(|at| at.naive_utc());
+                let sql = "UPDATE containers SET desired = $2, generation = generation + 1, status = $3, transition = $4, \
+                           reason = $5, message = $6, stopped_at = $7, deleted_at = $8, memory_used_mb = NULL \
+                           WHERE id = $1 RETURNING *";
+                let query = sqlx::query(sql).bind(id.to_string()).bind(desired.as_str()).bind(status.phase.as_str());
+                let query = query.bind(status.transition.map(Transition::as_str));
+                let query = query.bind(status.reason.map(Reason::as_str)).bind(status.message);
+                let row = query.bind(stopped_at).bind(deleted_at).fetch_one(&mut *tx.inner).await?;
+                tx.hint(match desired {
+                    Desired::Deleted => Hint::Listed { id, owner },
+                    Desired::Running | Desired::Stopped => Hint::Changed { id, owner },
+                });
+                self.commit(tx).await?;
+                rows::$rows::container(&row)
+            }
+        }
+    };
+}
+
+/// Counts what a user holds; deleted containers count no more.
+macro_rules! usage {
+    ($on:expr, $user:expr) => {{
+        let sql = "SELECT COUNT(*) AS containers, CAST(COALESCE(SUM(memory_mb), 0) AS BIGINT) AS memory_mb, \
+                   CAST(COALESCE(SUM(storage_gb), 0) AS BIGINT) AS storage_gb, \
+                   (SELECT COUNT(*) FROM ssh_keys WHERE user_id = $2) AS ssh_keys, \
+                   (SELECT COUNT(*) FROM ingress_rules r JOIN containers c ON c.id = r.container_id \
+                    WHERE c.user_id = $1 AND c.deleted_at IS NULL) AS ingress_rules \
+                   FROM containers WHERE user_id = $1 AND deleted_at IS NULL";
+        let row = sqlx::query(sql).bind($user.to_string()).bind($user.0).fetch_one($on).await?;
+        Usage {
+            containers: rows::get(&row, "containers")?,
+            memory_mb: rows::get(&row, "memory_mb")?,
+            storage_gb: rows::get(&row, "storage_gb")?,
+            ssh_keys: rows::get(&row, "ssh_keys")?,
+            ingress_rules: rows::get(&row, "ingress_rules")?,
+        }
+    }};
+}
+
+pub(crate) use {implement_containers, usage};

@@ -1,0 +1,78 @@
+//! Containers, as the reconciler sees them.
+
+macro_rules! implement_reconcile {
+    ($store:ty, $rows:ident) => {
+        #[async_trait]
+        impl Reconcile for $store {
+            async fn installation(&self) -> Result<String> {
+                Ok(sqlx::query_scalar("SELECT id FROM installation").fetch_one(&self.reader).await?)
+            }
+
+            async fn all_ids(&self) -> Result<Vec<ContainerId>> {
+                let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM containers").fetch_all(&self.reader).await?;
+                let parse = |id: &String| id.parse().map_err(|_| Error::Corrupt(format!("container id {id}")));
+                ids.iter().map(parse).collect()
+            }
+
+            async fn for_reconcile(&self, id: ContainerId) -> Result<Option<Container>> {
+                let query = sqlx::query("SELECT * FROM containers WHERE id = $1").bind(id.to_string());
+                query.fetch_optional(&self.reader).await?.map(|row| rows::$rows::container(&row)).transpose()
+            }
+
+            async fn claim_namespace(&self, id: ContainerId, uid: &str) -> Result<()> {
+                let sql = "UPDATE containers SET namespace_uid = $2 \
+                           WHERE id = $1 AND (namespace_uid IS NULL OR namespace_uid = $2)";
+                let done = sqlx::query(sql).bind(id.to_string()).bind(uid).execute(&self.writer).await?;
+                if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Stale) }
+            }
+
+            async fn release_namespace(&self, id: ContainerId, uid: &str) -> Result<()> {
+                let sql = "UPDATE containers SET namespace_uid = NULL WHERE id = $1 AND namespace_uid = $2";
+                sqlx::query(sql).bind(id.to_string()).bind(uid).execute(&self.writer).await?;
+                Ok(())
+            }
+
+            async fn record_observed(&self, id: ContainerId, generation: Generation, observed: &Observed) -> Result<bool> {
+                let mut tx = self.begin().await?;
+                let sql = self.for_update("SELECT * FROM containers WHERE id = $1", "SELECT * FROM containers WHERE id = $1 FOR UPDATE");
+                let Some(row) = sqlx::query(sql).bind(id.to_string()).fetch_optional(&mut *tx.inner).await? else {
+                    return Ok(false);
+                };
+                let now = rows::$rows::container(&row)?;
+                if now.generation != generation || now.observed == *observed {
+                    return Ok(false);
+                }
+                let status = status(now.desired, observed);
+                let memory = now.memory_used_mb.filter(|_| status.phase == Phase::Running);
+                let sql = "UPDATE containers SET observed = $2, status = $3, transition = $4, reason = $5, message = $6, \
+                           memory_used_mb = $7 WHERE id = $1";
+                let query = sqlx::query(sql).bind(id.to_string()).bind(rows::encode(observed)?);
+                let query = query.bind(status.phase.as_str()).bind(status.transition.map(Transition::as_str));
+                let query = query.bind(status.reason.map(Reason::as_str)).bind(&status.message).bind(memory);
+                query.execute(&mut *tx.inner).await?;
+                if status != now.status {
+                    tx.hint(Hint::Changed { id, owner: now.owner });
+                }
+                self.commit(tx).await?;
+                Ok(true)
+            }
+
+            async fn record_memory(&self, usage: &[(ContainerId, Option<i32>)]) -> Result<()> {
+                let mut tx = self.begin().await?;
+                for (id, used) in usage {
+                    let sql = "UPDATE containers SET memory_used_mb = $2 WHERE id = $1 AND status = 'running'";
+                    sqlx::query(sql).bind(id.to_string()).bind(used).execute(&mut *tx.inner).await?;
+                }
+                self.commit(tx).await
+            }
+
+            async fn remove_row(&self, id: ContainerId) -> Result<()> {
+                let sql = "DELETE FROM containers WHERE id = $1 AND desired = 'deleted'";
+                let done = sqlx::query(sql).bind(id.to_string()).execute(&self.writer).await?;
+                if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+            }
+        }
+    };
+}
+
+pub(crate) use implement_reconcile;

@@ -1,0 +1,44 @@
+//! kubectl, as the cluster's administrator.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+fn command(words: &[&str]) -> Command {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/node/bin/kube-node");
+    let mut command = if built.exists() {
+        let mut command = Command::new(built);
+        command.arg("kubectl");
+        command
+    } else {
+        Command::new("kubectl")
+    };
+    command.args(words);
+    command
+}
+
+/// What it prints; `None` when it fails.
+pub async fn try_run(words: &[&str]) -> Option<String> {
+    let output = command(words).output().await.expect("kubectl runs");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+pub async fn run(words: &[&str]) -> String {
+    let output = command(words).output().await.expect("kubectl runs");
+    assert!(output.status.success(), "kubectl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Runs a line of bash in the container of a namespace; `None` when it fails there.
+pub async fn sh(namespace: &str, line: &str) -> Option<String> {
+    try_run(&["-n", namespace, "exec", "machine-0", "-c", "main", "--", "bash", "-c", line]).await
+}
+
+pub async fn exists(kind: &str, name: &str) -> bool {
+    !run(&["get", kind, name, "--ignore-not-found", "-o", "name"]).await.is_empty()
+}
+
+pub async fn exists_in(namespace: &str, kind: &str, name: &str) -> bool {
+    let found = try_run(&["-n", namespace, "get", kind, name, "--ignore-not-found", "-o", "name"]).await;
+    found.is_some_and(|line| !line.is_empty())
+}
