@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use berth_core::isolation::Isolation;
 use berth_core::lifecycle::PodStage;
 use berth_core::names::{LABEL_INSTALLATION, MAIN};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -19,15 +20,9 @@ const STARTS: Duration = Duration::from_secs(120);
 const LABEL_CANARY: &str = "berth.dev/canary";
 const POLL: Duration = Duration::from_millis(250);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) policies_enforced: bool,
-    pub(crate) user_namespaces: bool,
-}
-
 /// Runs in a namespace of its own, which is removed whatever happened; one that a kill left behind is removed by the next
 /// run of the same `installation` (`None`: of a preflight).
-pub(crate) async fn run(client: &Client, config: &Config, installation: Option<&str>) -> Result<Shown> {
+pub(crate) async fn run(client: &Client, config: &Config, installation: Option<&str>) -> Result<Isolation> {
     let namespaces = Api::<Namespace>::all(client.clone());
     let whose = installation.map_or(format!("!{LABEL_INSTALLATION}"), |id| format!("{LABEL_INSTALLATION}={id}"));
     let left = ListParams::default().labels(&format!("{LABEL_CANARY}=true,{whose}"));
@@ -45,7 +40,7 @@ pub(crate) async fn run(client: &Client, config: &Config, installation: Option<&
     }
 }
 
-async fn in_namespace(client: &Client, config: &Config, installation: Option<&str>, fenced: bool) -> Result<Shown> {
+async fn in_namespace(client: &Client, config: &Config, installation: Option<&str>, fenced: bool) -> Result<Isolation> {
     let namespaces = Api::<Namespace>::all(client.clone());
     let name = format!("berth-canary-{:08x}", rand::random::<u32>());
     let mut labels = json!({ LABEL_CANARY: "true", "pod-security.kubernetes.io/enforce": "baseline" });
@@ -59,7 +54,7 @@ async fn in_namespace(client: &Client, config: &Config, installation: Option<&st
     shown
 }
 
-async fn show(client: &Client, config: &Config, namespace: &str, fenced: bool) -> Result<Shown> {
+async fn show(client: &Client, config: &Config, namespace: &str, fenced: bool) -> Result<Isolation> {
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
     let deny = json!({
         "metadata": { "name": "deny" },
@@ -87,7 +82,7 @@ async fn show(client: &Client, config: &Config, namespace: &str, fenced: bool) -
         return Err(Error::Refused("a pod cannot reach the API server even where no policy forbids it".to_owned()));
     }
     let denied = wait(&pods, "denied", "the canary's denied pod to end", ended).await?;
-    Ok(Shown { policies_enforced: denied == 4, user_namespaces: control == 0 })
+    Ok(Isolation { policies_enforced: denied == 4, user_namespaces: control == 0 })
 }
 
 fn pod(role: &str, command: &str, config: &Config, fenced: bool) -> Value {

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use berth_core::isolation::Isolation as Shown;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
@@ -35,6 +36,14 @@ pub struct Isolation {
     pub dns_service: Option<Ipv4Addr>,
 }
 
+impl Isolation {
+    /// Whether what a cluster has shown is what is asked of it.
+    pub(crate) fn accepts(&self, shown: Shown) -> bool {
+        (shown.policies_enforced || self.network_policy == NetworkPolicies::Unenforced)
+            && (shown.user_namespaces || self.user_namespaces == UserNamespaces::Preferred)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserNamespaces {
@@ -63,6 +72,31 @@ impl Default for Config {
             isolation: Isolation::default(),
             canary_image: "registry.berth.internal/berth/base:latest".to_owned(),
             workers: 8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_must_have_shown() {
+        use NetworkPolicies::{Enforced, Unenforced};
+        use UserNamespaces::{Preferred, Required};
+        for (network_policy, user_namespaces, policies, users, accepted) in [
+            (Enforced, Required, true, true, true),
+            (Enforced, Required, false, true, false),
+            (Enforced, Required, true, false, false),
+            (Enforced, Preferred, true, false, true),
+            (Enforced, Preferred, false, false, false),
+            (Unenforced, Required, false, true, true),
+            (Unenforced, Required, false, false, false),
+            (Unenforced, Preferred, false, false, true),
+        ] {
+            let asked = Isolation { network_policy, user_namespaces, ..Isolation::default() };
+            let shown = Shown { policies_enforced: policies, user_namespaces: users };
+            assert_eq!(asked.accepts(shown), accepted, "{asked:?} {shown:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_core::id::ContainerId;
 use berth_core::instance::InstanceTypes;
+use berth_core::isolation::Isolation;
 use berth_store::{Hint, Store};
 use chrono::Utc;
 use futures::StreamExt;
@@ -200,24 +201,28 @@ async fn memories(ctx: &Ctx) {
     }
 }
 
-/// Runs the canary until it has shown what the configuration asks for; until then nothing is started. Where it asks for
-/// nothing, the canary still shows whether pods can have a user namespace.
+/// Runs the canary until it has shown what the configuration asks for; until then nothing is started. What it showed of this
+/// cluster before counts while it runs again: a restart of berthd delays nobody. Where the configuration asks for nothing, the
+/// canary still shows whether pods can have a user namespace.
 async fn trust(ctx: &Ctx) {
-    let isolation = &ctx.config.isolation;
-    let unchecked = isolation.network_policy == NetworkPolicies::Unenforced
-        && isolation.user_namespaces == UserNamespaces::Preferred;
+    let config = &ctx.config.isolation;
+    let unchecked =
+        config.network_policy == NetworkPolicies::Unenforced && config.user_namespaces == UserNamespaces::Preferred;
+    match remembered(ctx).await {
+        Ok(Some(shown)) if config.accepts(shown) => open(ctx, shown).await,
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "what was shown before cannot be read"),
+    }
     loop {
-        match canary::run(&ctx.client, &ctx.config, Some(&ctx.installation)).await {
+        match check(ctx).await {
+            Ok(shown) if config.accepts(shown) => {
+                open(ctx, shown).await;
+                return;
+            }
             Ok(shown) => {
-                ctx.user_namespaces.store(shown.user_namespaces, Ordering::Release);
-                let enforced = shown.policies_enforced || isolation.network_policy == NetworkPolicies::Unenforced;
-                let fenced = shown.user_namespaces || isolation.user_namespaces == UserNamespaces::Preferred;
-                if enforced && fenced {
-                    break;
-                }
+                ctx.trusted.store(false, Ordering::Release);
                 tracing::error!(
-                    enforced,
-                    fenced,
+                    ?shown,
                     "this cluster does not isolate what it runs: nothing is started (berthd preflight says more)"
                 );
             }
@@ -225,14 +230,32 @@ async fn trust(ctx: &Ctx) {
                 let error = &error as &dyn std::error::Error;
                 if unchecked {
                     tracing::warn!(error, "the canary could not be run; nothing is asked of it, so containers start");
-                    break;
+                    open(ctx, Isolation { policies_enforced: false, user_namespaces: true }).await;
+                    return;
                 }
                 tracing::warn!(error, "the canary could not be run; it is tried again");
             }
         }
         tokio::time::sleep(CANARY_RETRY).await;
     }
-    ctx.trusted.store(true, Ordering::Release);
-    tracing::info!("the cluster isolates what it runs: containers may start");
-    wake_all(ctx).await;
+}
+
+/// What the canary showed of this very cluster the last time.
+async fn remembered(ctx: &Ctx) -> Result<Option<Isolation>> {
+    Ok(ctx.store.isolation(&facts::cluster_uid(&ctx.client).await?).await?)
+}
+
+async fn check(ctx: &Ctx) -> Result<Isolation> {
+    let shown = canary::run(&ctx.client, &ctx.config, Some(&ctx.installation)).await?;
+    ctx.store.record_isolation(&facts::cluster_uid(&ctx.client).await?, shown, Utc::now()).await?;
+    Ok(shown)
+}
+
+/// Lets containers start.
+async fn open(ctx: &Ctx, shown: Isolation) {
+    let had = ctx.user_namespaces.swap(shown.user_namespaces, Ordering::AcqRel);
+    if !ctx.trusted.swap(true, Ordering::AcqRel) || had != shown.user_namespaces {
+        tracing::info!("the cluster isolates what it runs: containers may start");
+        wake_all(ctx).await;
+    }
 }

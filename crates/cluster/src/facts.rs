@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use berth_core::instance::Arch;
 use ipnet::Ipv4Net;
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use crate::{Config, Result};
+use crate::{Config, Error, Result};
 
 /// Where CoreDNS is in most clusters, and in ours.
 const USUAL_DNS: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 10);
@@ -65,6 +65,12 @@ pub(crate) async fn read(client: &Client, config: &Config) -> Result<Facts> {
     }
     facts.dns = config.isolation.dns_service.or(facts.dns).or(Some(USUAL_DNS));
     Ok(facts)
+}
+
+/// Names a cluster: its kube-system namespace lives as long as the cluster does.
+pub(crate) async fn cluster_uid(client: &Client) -> Result<String> {
+    let namespace = Api::<Namespace>::all(client.clone()).get("kube-system").await?;
+    namespace.metadata.uid.ok_or_else(|| Error::Refused("a kube-system namespace without a UID".to_owned()))
 }
 
 fn single(address: &str) -> Option<Ipv4Net> {

@@ -9,6 +9,7 @@ pub mod id;
 pub mod image;
 pub mod instance;
 pub mod invalid;
+pub mod isolation;
 pub mod lifecycle;
 pub mod mount;
 pub mod name;

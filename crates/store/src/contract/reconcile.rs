@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use berth_core::container::Container;
 use berth_core::id::{ContainerId, Generation};
+use berth_core::isolation::Isolation;
 use berth_core::lifecycle::Observed;
+use chrono::{DateTime, Utc};
 
 use crate::Result;
 
@@ -25,4 +27,7 @@ pub trait Reconcile {
     async fn record_memory(&self, usage: &[(ContainerId, Option<i32>)]) -> Result<()>;
     /// Removes the row of a deleted container whose cluster side is gone. [`Error::NotFound`] unless it is deleted.
     async fn remove_row(&self, id: ContainerId) -> Result<()>;
+    /// What a canary last showed of the cluster of this UID; `None` when none ran to its end.
+    async fn isolation(&self, cluster: &str) -> Result<Option<Isolation>>;
+    async fn record_isolation(&self, cluster: &str, shown: Isolation, now: DateTime<Utc>) -> Result<()>;
 }

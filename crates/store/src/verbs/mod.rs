@@ -59,6 +59,7 @@ macro_rules! store_prelude {
         };
         use berth_core::container::Container;
         use berth_core::id::{ContainerId, Generation, TokenId, UserId};
+        use berth_core::isolation::Isolation;
         use berth_core::lifecycle::{Desired, Observed, Phase, Reason, Transition, status};
         use berth_core::name::Username;
         use berth_core::names::Names;

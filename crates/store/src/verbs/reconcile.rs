@@ -71,6 +71,25 @@ macro_rules! implement_reconcile {
                 let done = sqlx::query(sql).bind(id.to_string()).execute(&self.writer).await?;
                 if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
             }
+
+            async fn isolation(&self, cluster: &str) -> Result<Option<Isolation>> {
+                let sql = "SELECT policies_enforced, user_namespaces FROM cluster_isolation WHERE cluster = $1";
+                let row = sqlx::query(sql).bind(cluster).fetch_optional(&self.reader).await?;
+                let shown = |row| {
+                    let policies_enforced = rows::get(&row, "policies_enforced")?;
+                    Ok(Isolation { policies_enforced, user_namespaces: rows::get(&row, "user_namespaces")? })
+                };
+                row.map(shown).transpose()
+            }
+
+            async fn record_isolation(&self, cluster: &str, shown: Isolation, now: DateTime<Utc>) -> Result<()> {
+                let sql = "INSERT INTO cluster_isolation (cluster, policies_enforced, user_namespaces, shown_at) \
+                           VALUES ($1, $2, $3, $4) ON CONFLICT (cluster) DO UPDATE SET \
+                           policies_enforced = $2, user_namespaces = $3, shown_at = $4";
+                let query = sqlx::query(sql).bind(cluster).bind(shown.policies_enforced).bind(shown.user_namespaces);
+                query.bind(now.naive_utc()).execute(&self.writer).await?;
+                Ok(())
+            }
         }
     };
 }

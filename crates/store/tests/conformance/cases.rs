@@ -9,6 +9,7 @@ use berth_core::access::{Actor, CreateContainer, Delete, ListContainers, ManageT
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, Generation, KeyId, UserId};
 use berth_core::image::ImageRef;
+use berth_core::isolation::Isolation;
 use berth_core::lifecycle::{Desired, NamespaceState, Observed, Phase};
 use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
@@ -44,6 +45,8 @@ cases!(
     sessions_and_tokens_end,
     provisioning_is_idempotent,
     hints_within_one_store,
+    what_does_not_belong_together_is_refused,
+    what_a_cluster_showed_is_remembered,
 );
 
 async fn user(store: &Db, name: &str) -> Actor {
@@ -245,6 +248,27 @@ async fn provisioning_is_idempotent(store: Db) {
     }
     let local = user(&store, "zoe").await;
     assert!(local.user().id.0 >= 1_000_000, "local accounts stay clear of numbers that claims name");
+}
+
+/// Foreign keys hold: nothing belongs to a user who is not there.
+async fn what_does_not_belong_together_is_refused(store: Db) {
+    let now = Utc::now();
+    let nobody = UserId(4_000_000);
+    let session = Session { hash: SecretHash([7; 32]), user: nobody, created_at: now, expires_at: now };
+    assert!(store.add_session(&session).await.is_err());
+    let token =
+        NewApiToken { name: "t".into(), hash: SecretHash([8; 32]), scopes: None, created_at: now, expires_at: None };
+    assert!(store.add_operator_token(nobody, &token).await.is_err());
+}
+
+async fn what_a_cluster_showed_is_remembered(store: Db) {
+    assert_eq!(store.isolation("a").await.unwrap(), None);
+    for (policies_enforced, user_namespaces) in [(true, false), (true, true), (false, true)] {
+        let shown = Isolation { policies_enforced, user_namespaces };
+        store.record_isolation("a", shown, Utc::now()).await.unwrap();
+        assert_eq!(store.isolation("a").await.unwrap(), Some(shown));
+    }
+    assert_eq!(store.isolation("b").await.unwrap(), None, "another cluster has shown nothing");
 }
 
 async fn hints_within_one_store(store: Db) {
