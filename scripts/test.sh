@@ -8,21 +8,26 @@ unset KUBECONFIG
 
 step() { printf '\n== %s (at %d s)\n' "$*" "$SECONDS"; }
 
+# nextest ARGS…: always the whole workspace, narrowed by an expression: another choice of packages would be another choice of
+# features, and everything would be compiled again. The daemon that the end-to-end tests start is built with its own tests.
+nextest() { cargo nextest run --locked --workspace "$@"; }
+
 step "Rust: units, contracts and both databases"
-cargo nextest run --workspace --exclude berth-e2e
-cargo build --quiet -p berthd
+nextest -E 'not package(berth-e2e)'
 
 step "Go: units and the packet filter in network namespaces"
 (cd node && go test $(go list ./... | grep -v /acceptance))
 
 step "A node of the tests' own"
 start_test_node
+export BERTH_E2E_KUBECONFIG=$BERTH_DATA/berthd.kubeconfig
+service_kubeconfig "$BERTH_E2E_KUBECONFIG"
 
 step "Network policy on the node"
-(cd node && go test -count=1 ./acceptance/netpol)
+(cd node && CTR=$bin/ctr CONTAINERD_ADDRESS=$BERTH_DATA/run/containerd.sock go test -count=1 ./acceptance/netpol)
 
 step "The product, end to end"
-cargo nextest run -p berth-e2e
+nextest -E 'package(berth-e2e)'
 
 step "The node: healing, stopping, leaving nothing"
 (cd node && go test -count=1 -timeout 15m ./acceptance/lifecycle)

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::until;
+use crate::{install_crypto, kubectl, until};
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
@@ -18,8 +18,18 @@ const SECRET: &str = "a secret of at least thirty-two bytes";
 pub struct Berthd {
     folder: TempDir,
     address: String,
+    database: String,
     process: Option<Child>,
     client: reqwest::Client,
+}
+
+/// Where a berthd differs from the usual one of the tests.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Absent: `BERTH_E2E_KUBECONFIG`, the credentials of berthd's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Absent: a SQLite file of its own.
+    pub database: Option<String>,
 }
 
 /// One user of it.
@@ -42,23 +52,47 @@ fn program() -> PathBuf {
 impl Berthd {
     /// Starts it and waits until it is ready.
     pub async fn start() -> Self {
-        let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
-        let kubeconfig = std::env::var("BERTH_E2E_KUBECONFIG")
-            .expect("BERTH_E2E_KUBECONFIG names berthd's credentials: run make test");
+        let mut berthd = Self::configured();
+        berthd.launch().await;
+        berthd
+    }
+
+    /// One that `launch` is still to start, so that its database can be filled first.
+    pub fn configured() -> Self {
+        Self::set_up(Setup::default())
+    }
+
+    /// The same, with settings of its own.
+    pub fn set_up(setup: Setup) -> Self {
+        install_crypto();
+        let Setup { kubeconfig, database } = setup;
+        let kubeconfig = kubeconfig.unwrap_or_else(service_kubeconfig);
         let folder = tempfile::tempdir().unwrap();
         let address = format!("127.0.0.1:{}", free_port());
         let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        let database = database.unwrap_or_else(|| format!("sqlite://{}/berth.db", folder.path().display()));
         let config = format!(
-            "kubeconfig = \"{kubeconfig}\"\n[server]\nlisten = \"{address}\"\nmetrics_listen = \"127.0.0.1:{}\"\n\
-             [database]\nurl = \"sqlite://{}/berth.db\"\n[cluster.isolation]\negress_allow = [\"198.51.100.0/24\"]\n\
+            "kubeconfig = \"{}\"\n[server]\nlisten = \"{address}\"\nmetrics_listen = \"127.0.0.1:{}\"\n\
+             [database]\nurl = \"{database}\"\n[cluster.isolation]\negress_allow = [\"198.51.100.0/24\"]\n\
              [[instance_types]]\nname = \"nano\"\nmillicores = 500\narch = \"{arch}\"\n",
+            kubeconfig.display(),
             free_port(),
-            folder.path().display(),
         );
         std::fs::write(folder.path().join("berth.toml"), config).unwrap();
-        let mut berthd = Self { folder, address, process: None, client: reqwest::Client::new() };
-        berthd.launch().await;
-        berthd
+        Self { folder, address, database, process: None, client: reqwest::Client::new() }
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.database
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Of its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
     }
 
     /// Starts it again over the same rows.
@@ -92,6 +126,13 @@ impl Berthd {
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+/// Credentials of the service account that deploy/rbac.yaml makes.
+pub fn service_kubeconfig() -> PathBuf {
+    std::env::var_os("BERTH_E2E_KUBECONFIG")
+        .map(PathBuf::from)
+        .expect("BERTH_E2E_KUBECONFIG names berthd's credentials: run make test")
 }
 
 fn token(id: i64, name: &str) -> String {
@@ -130,6 +171,30 @@ impl User<'_> {
         answer["id"].as_str().unwrap().to_owned()
     }
 
+    /// Creates with an idempotency key, so that it may be asked again; no answer is no error: berthd may be dead.
+    pub async fn try_create(&self, key: &str, body: &Value) {
+        let request = self.berthd.client.post(self.berthd.url("/compute/containers")).bearer_auth(&self.token);
+        if let Ok(answer) = request.header("Idempotency-Key", key).json(body).send().await {
+            assert_eq!(answer.status(), StatusCode::CREATED);
+        }
+    }
+
+    /// Calls where no answer is no error; one that comes must be good, or say that the work was done before.
+    pub async fn try_call(&self, method: Method, path: &str) {
+        let request = self.berthd.client.request(method, self.berthd.url(path)).bearer_auth(&self.token);
+        if let Ok(answer) = request.send().await {
+            let status = answer.status();
+            assert!(status.is_success() || status == StatusCode::NOT_FOUND, "{path}: {status}");
+        }
+    }
+
+    /// The own containers; `None` when berthd does not answer.
+    pub async fn try_list(&self) -> Option<Vec<Value>> {
+        let request = self.berthd.client.get(self.berthd.url("/compute/containers")).bearer_auth(&self.token);
+        let body: Value = request.send().await.ok()?.json().await.ok()?;
+        body["containers"].as_array().cloned()
+    }
+
     pub async fn post(&self, id: &str, verb: &str) -> (StatusCode, Value) {
         self.call(Method::POST, &format!("/compute/containers/{id}/{verb}"), None).await
     }
@@ -144,6 +209,14 @@ impl User<'_> {
 
     pub fn namespace(&self, id: &str) -> String {
         format!("compute-{}-{id}", self.id)
+    }
+
+    /// Deletes it and waits until the cluster holds nothing of it.
+    pub async fn removed(&self, id: &str) {
+        assert_eq!(self.delete(id).await, StatusCode::OK);
+        let namespace = self.namespace(id);
+        let gone = async || (!kubectl::exists("namespace", &namespace).await).then_some(());
+        until(&format!("the namespace {namespace} to go"), 60, gone).await;
     }
 
     /// Waits until the container shows this status and nothing is under way.

@@ -1,7 +1,9 @@
 //! kubectl, as the cluster's administrator.
 
 use std::path::Path;
+use std::process::Stdio;
 
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 fn command(words: &[&str]) -> Command {
@@ -27,6 +29,20 @@ pub async fn run(words: &[&str]) -> String {
     let output = command(words).output().await.expect("kubectl runs");
     assert!(output.status.success(), "kubectl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Applies objects; `None` when the cluster refuses.
+pub async fn apply(objects: &serde_json::Value) -> Option<()> {
+    let mut child = command(&["apply", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("kubectl runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(objects.to_string().as_bytes()).await.expect("kubectl reads");
+    drop(input);
+    child.wait().await.expect("kubectl ends").success().then_some(())
 }
 
 /// Runs a line of bash in the container of a namespace; `None` when it fails there.

@@ -2,14 +2,22 @@
 //! Everything here panics with a sentence: it is test code.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test code")]
 
+pub mod api_proxy;
 pub mod berthd;
 pub mod kubectl;
+pub mod probe;
 pub mod public;
+pub mod tcp_proxy;
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// Ring is the one crypto provider; another test of this process may have been first.
+pub(crate) fn install_crypto() {
+    let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
+}
 
 /// Polls until `check` gives something; says what it waited for when it does not.
 pub async fn until<T, Fut: Future<Output = Option<T>>>(what: &str, seconds: u64, check: impl Fn() -> Fut) -> T {

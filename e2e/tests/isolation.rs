@@ -1,80 +1,157 @@
-//! From inside a real container: nothing internal is reachable, the public internet and DNS are. Every forbidden target is
-//! first shown to answer somebody else, so that this test can fail.
+//! From inside a real container: nothing internal is reachable, DNS and the public internet are. Every forbidden target is first
+//! shown to answer a pod without a policy, so that this test can fail.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::time::Duration;
+use std::net::Ipv4Addr;
 
 use berth_e2e::berthd::Berthd;
+use berth_e2e::probe::{self, ECHO, Target, both, tcp};
 use berth_e2e::public::{self, PublicHost};
 use berth_e2e::{kubectl, until};
-use tokio::net::TcpStream;
+use serde_json::json;
 
-/// A listener in a container, by what the base image holds.
-const LISTEN: &str = "python3 -c \"import socket,os
-s=socket.socket(); s.setsockopt(1,2,1); s.bind(('0.0.0.0',8080)); s.listen()
-os.fork() and os._exit(0)
-os.setsid()
-[os.close(n) for n in (0,1,2)]
-while True: s.accept()[0].close()\"";
+const PORT: u16 = 8080;
 
-async fn host_reaches(address: &str, port: u16) -> bool {
-    let connect = TcpStream::connect((address, port));
-    matches!(tokio::time::timeout(Duration::from_secs(5), connect).await, Ok(Ok(_)))
+/// A pod that no policy holds, and its Service: what an internal service looks like.
+struct Internal {
+    namespace: String,
+    pod: String,
+    service: String,
 }
 
-async fn container_reaches(namespace: &str, address: &str, port: u16) -> bool {
-    kubectl::sh(namespace, &format!("timeout 2 bash -c '</dev/tcp/{address}/{port}'")).await.is_some()
+const INTERNAL: &str = "internal";
+
+impl Internal {
+    async fn start() -> Self {
+        let namespace = format!("e2e-internal-{}", std::process::id());
+        let ports = json!([{ "name": "tcp", "port": PORT, "protocol": "TCP" }, { "name": "udp", "port": PORT, "protocol": "UDP" }]);
+        let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+            { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } },
+            { "apiVersion": "v1", "kind": "Service", "metadata": { "name": INTERNAL, "namespace": namespace },
+              "spec": { "selector": { "app": INTERNAL }, "ports": ports } },
+            { "apiVersion": "v1", "kind": "Pod",
+              "metadata": { "name": INTERNAL, "namespace": namespace, "labels": { "app": INTERNAL } },
+              "spec": { "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0, "containers": [{
+                  "name": "main", "image": "registry.berth.internal/berth/base:latest",
+                  "command": ["python3", "-c", ECHO, PORT.to_string()] }] } },
+        ]});
+        // The first try may come before the namespace's own service account.
+        until("the internal service to be made", 60, async || kubectl::apply(&objects).await).await;
+        kubectl::run(&["-n", &namespace, "wait", "pod", INTERNAL, "--for=condition=Ready", "--timeout=60s"]).await;
+        let (pod, service) = (address(&namespace, INTERNAL).await, service(&namespace, INTERNAL).await);
+        Self { namespace, pod, service }
+    }
+}
+
+async fn address(namespace: &str, pod: &str) -> String {
+    kubectl::run(&["-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.podIP}"]).await
+}
+
+async fn service(namespace: &str, name: &str) -> String {
+    kubectl::run(&["-n", namespace, "get", "service", name, "-o", "jsonpath={.spec.clusterIP}"]).await
+}
+
+async fn pod_of(label: &str) -> String {
+    kubectl::run(&["-n", "kube-system", "get", "pods", "-l", label, "-o", "jsonpath={.items[0].status.podIP}"]).await
+}
+
+async fn forbidden(internal: &Internal, other_pod: &str) -> Vec<Target> {
+    let node = kubectl::run(&["get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}"]).await;
+    // The host's end of the node's link: where a database of the operator might listen.
+    let host: Ipv4Addr = node.parse().unwrap();
+    let host = Ipv4Addr::from(u32::from(host) - 1);
+    let database = public::echo(host, 0);
+    let host = host.to_string();
+    let mut targets = vec![
+        tcp("the API server's Service", &service("default", "kubernetes").await, 443),
+        tcp("the API server on the node", &node, 6443),
+        tcp("the kubelet", &node, 10250),
+        tcp("the registry", &node, 5000),
+        tcp("the DNS pod's health port", &pod_of("k8s-app=kube-dns").await, 8080),
+        tcp("the metrics service", &service("kube-system", "metrics-server").await, 443),
+    ];
+    targets.extend(both("another tenant's pod", other_pod, PORT));
+    targets.extend(both("an internal pod", &internal.pod, PORT));
+    targets.extend(both("an internal Service", &internal.service, PORT));
+    targets.extend(both("a database on the host", &host, database));
+    targets.extend(public::FORBIDDEN.iter().flat_map(|address| both("a range that is not public", address, 80)));
+    targets
 }
 
 #[tokio::test]
 async fn only_dns_and_the_public_internet() {
-    let _public = PublicHost::start();
+    let public = PublicHost::start();
     let berthd = Berthd::start().await;
     let (ann, ben) = (berthd.user(71, "ann"), berthd.user(72, "ben"));
-    let (own, other) = (ann.create("own").await, ben.create("other").await);
-    ann.settled(&own, "running").await;
-    ben.settled(&other, "running").await;
+    let (own, other, internal) = tokio::join!(ann.create("own"), ben.create("other"), Internal::start());
+    tokio::join!(ann.settled(&own, "running"), ben.settled(&other, "running"));
     let (own_space, other_space) = (ann.namespace(&own), ben.namespace(&other));
-    kubectl::sh(&other_space, LISTEN).await.expect("a listener starts");
-    let other_pod =
-        kubectl::run(&["-n", &other_space, "get", "pod", "machine-0", "-o", "jsonpath={.status.podIP}"]).await;
-    let node = kubectl::run(&["get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}"]).await;
-    let dns_pod = kubectl::run(&[
-        "-n",
-        "kube-system",
-        "get",
-        "pods",
-        "-l",
-        "k8s-app=kube-dns",
-        "-o",
-        "jsonpath={.items[0].status.podIP}",
-    ])
-    .await;
-    let listening = async || host_reaches(&other_pod, 8080).await.then_some(());
-    until("the other tenant's listener", 20, listening).await;
-
-    for (what, address, port) in [
-        ("another tenant's port", other_pod.as_str(), 8080),
-        ("the API server on the node", &node, 6443),
-        ("the kubelet", &node, 10250),
-        ("the registry", &node, 5000),
-        ("the DNS pod's health port", &dns_pod, 8080),
-    ] {
-        assert!(host_reaches(address, port).await, "{what} does not answer even the host: nothing is shown");
-        assert!(!container_reaches(&own_space, address, port).await, "{what} can be reached");
-    }
-    let api_service = kubectl::run(&["get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}"]).await;
-    for (what, address, port) in
-        [("the API server's Service", api_service.as_str(), 443), ("a metadata service", "169.254.169.254", 80)]
-    {
-        assert!(!container_reaches(&own_space, address, port).await, "{what} can be reached");
-    }
-    assert!(container_reaches(&own_space, public::ADDRESS, 80).await, "the public host cannot be reached");
-    let resolved = kubectl::sh(&own_space, "getent hosts kubernetes.default.svc.cluster.local").await;
-    assert!(resolved.is_some_and(|line| line.contains(&api_service)), "DNS does not answer");
-    ann.delete(&own).await;
-    ben.delete(&other).await;
     for namespace in [&own_space, &other_space] {
-        until("the namespace to go", 60, async || (!kubectl::exists("namespace", namespace).await).then_some(())).await;
+        let listen = ["-n", namespace, "exec", "machine-0", "-c", "main", "--", "python3", "-c", ECHO];
+        kubectl::run(&[&listen[..], &["8080", "in-background"]].concat()).await;
     }
+    let other_pod = address(&other_space, "machine-0").await;
+    let targets = forbidden(&internal, &other_pod).await;
+
+    // A tenant's pod is behind its own policy too: only the host may show that its server answers.
+    let (tenants, rest): (Vec<Target>, Vec<Target>) = targets.iter().cloned().partition(|t| t.what.contains("tenant"));
+    let mut silent = vec![];
+    for _ in 0..10 {
+        let reached = probe::reached(&internal.namespace, INTERNAL, &rest).await;
+        silent = rest.iter().filter(|target| !reached.contains(&target.what.as_str())).collect();
+        if silent.is_empty() {
+            break;
+        }
+    }
+    assert!(silent.is_empty(), "these do not answer even without a policy, so nothing would be shown: {silent:?}");
+    assert_eq!(tenants.len(), 2);
+    assert!(tokio::net::TcpStream::connect((other_pod.as_str(), PORT)).await.is_ok(), "the tenant's server answers");
+
+    let reached = probe::reached(&own_space, "machine-0", &targets).await;
+    assert!(reached.is_empty(), "a container reaches {reached:?}");
+
+    let dns = service("kube-system", "kube-dns").await;
+    let mut allowed = both("the public internet", public::ADDRESS, public::PORT).to_vec();
+    allowed.push(tcp("DNS", &dns, 53));
+    assert_eq!(probe::reached(&own_space, "machine-0", &allowed).await.len(), 3);
+    let api = service("default", "kubernetes").await;
+    let resolved = kubectl::sh(&own_space, "getent hosts kubernetes.default.svc.cluster.local").await;
+    assert!(resolved.is_some_and(|line| line.contains(&api)), "DNS does not answer");
+
+    // From outside: no rule, no way in; a pod without a policy shows that the way exists.
+    assert!(public.reaches(&internal.pod, PORT), "the public host reaches no pod at all: nothing is shown");
+    assert!(!public.reaches(&address(&own_space, "machine-0").await, PORT), "a container is reachable from outside");
+
+    kubectl::run(&["delete", "namespace", &internal.namespace, "--wait=false"]).await;
+    for (user, id) in [(&ann, &own), (&ben, &other)] {
+        user.removed(id).await;
+    }
+}
+
+/// Node addresses are facts that change: a node that joins is excluded from every policy.
+#[tokio::test]
+async fn a_node_that_joins_cannot_be_reached() {
+    let berthd = Berthd::start().await;
+    let ann = berthd.user(73, "ann");
+    let id = ann.create("one").await;
+    ann.settled(&id, "running").await;
+    let namespace = ann.namespace(&id);
+    let policy = async || kubectl::run(&["-n", &namespace, "get", "networkpolicy", "berth", "-o", "json"]).await;
+    // Of the range that the tests take out of the shipped list, so that nothing else of the policy covers it.
+    let address = "198.51.100.77";
+    assert!(!policy().await.contains(address));
+    let name = format!("joined-{}", std::process::id());
+    let node =
+        json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name }, "spec": { "unschedulable": true } });
+    assert!(kubectl::apply(&node).await.is_some());
+    let status = json!({ "status": { "addresses": [{ "type": "InternalIP", "address": address }] } }).to_string();
+    kubectl::run(&["patch", "node", &name, "--subresource=status", "--type=merge", "-p", &status]).await;
+    let excluded = async || policy().await.contains("198.51.100.77/32").then_some(());
+    until("the policy to exclude the new node", 60, excluded).await;
+    kubectl::run(&["delete", "node", &name]).await;
+    let forgotten = async || (!policy().await.contains(address)).then_some(());
+    until("the policy to forget the node", 60, forgotten).await;
+    let (_, body) = ann.get(&id).await;
+    assert_eq!(body["status"], "running", "a policy change does not restart anything");
+    ann.removed(&id).await;
 }

@@ -6,7 +6,7 @@ use berth_core::id::ContainerId;
 use berth_core::names::{LABEL_CONTAINER, LABEL_INSTALLATION};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
@@ -23,6 +23,7 @@ pub(crate) async fn all(client: Client, installation: String, waker: Waker) {
         one::<Pod>(&client, &installation, &waker),
         one::<PersistentVolumeClaim>(&client, &installation, &waker),
         one::<NetworkPolicy>(&client, &installation, &waker),
+        one::<ResourceQuota>(&client, &installation, &waker),
     );
 }
 
