@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use berth_core::id::ContainerId;
 use chrono::Utc;
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::{Method, StatusCode};
@@ -73,7 +74,7 @@ impl Berthd {
         let database = database.unwrap_or_else(|| format!("sqlite://{}/berth.db", folder.path().display()));
         let config = format!(
             "kubeconfig = \"{}\"\n[server]\nlisten = \"{address}\"\nmetrics_listen = \"127.0.0.1:{}\"\n\
-             [database]\nurl = \"{database}\"\n[cluster.isolation]\negress_allow = [\"198.51.100.0/24\"]\n\
+             [database]\nurl = \"{database}\"\n[api.quota]\nmemory_mb = 1048576\n[cluster.isolation]\negress_allow = [\"198.51.100.0/24\"]\n\
              [[instance_types]]\nname = \"nano\"\nmillicores = 500\narch = \"{arch}\"\n",
             kubeconfig.display(),
             free_port(),
@@ -84,6 +85,12 @@ impl Berthd {
 
     pub fn database_url(&self) -> &str {
         &self.database
+    }
+
+    /// Ids of all rows, deleted ones included.
+    pub async fn rows(&self) -> Vec<ContainerId> {
+        let store = berth_store::open(&self.database).await.expect("the database");
+        store.all_ids().await.expect("the rows")
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -98,7 +105,10 @@ impl Berthd {
     /// Starts it again over the same rows.
     pub async fn launch(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let process = Command::new(program())
+        // It ends with the test, even when the test is killed.
+        let process = Command::new("setpriv")
+            .arg("--pdeathsig=KILL")
+            .arg(program())
             .env("BERTH_CONFIG", self.folder.path().join("berth.toml"))
             .env("JWT_SECRET", SECRET)
             .stdout(Stdio::null())

@@ -8,7 +8,7 @@ use berth_e2e::berthd::Berthd;
 use berth_e2e::probe::{self, ECHO, Target, both, tcp};
 use berth_e2e::public::{self, PublicHost};
 use berth_e2e::{kubectl, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PORT: u16 = 8080;
 
@@ -24,23 +24,38 @@ const INTERNAL: &str = "internal";
 impl Internal {
     async fn start() -> Self {
         let namespace = format!("e2e-internal-{}", std::process::id());
-        let ports = json!([{ "name": "tcp", "port": PORT, "protocol": "TCP" }, { "name": "udp", "port": PORT, "protocol": "UDP" }]);
-        let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
-            { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } },
-            { "apiVersion": "v1", "kind": "Service", "metadata": { "name": INTERNAL, "namespace": namespace },
-              "spec": { "selector": { "app": INTERNAL }, "ports": ports } },
-            { "apiVersion": "v1", "kind": "Pod",
-              "metadata": { "name": INTERNAL, "namespace": namespace, "labels": { "app": INTERNAL } },
-              "spec": { "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0, "containers": [{
-                  "name": "main", "image": "registry.berth.internal/berth/base:latest",
-                  "command": ["python3", "-c", ECHO, PORT.to_string()] }] } },
-        ]});
+        let ports = json!([
+            { "name": "tcp", "port": PORT, "protocol": "TCP" },
+            { "name": "udp", "port": PORT, "protocol": "UDP" },
+        ]);
+        let service_object = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": INTERNAL, "namespace": namespace },
+            "spec": { "selector": { "app": INTERNAL }, "ports": ports },
+        });
+        let space = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+        let items = json!([space, service_object, echo_pod(&namespace)]);
+        let objects = json!({ "apiVersion": "v1", "kind": "List", "items": items });
         // The first try may come before the namespace's own service account.
         until("the internal service to be made", 60, async || kubectl::apply(&objects).await).await;
         kubectl::run(&["-n", &namespace, "wait", "pod", INTERNAL, "--for=condition=Ready", "--timeout=60s"]).await;
         let (pod, service) = (address(&namespace, INTERNAL).await, service(&namespace, INTERNAL).await);
         Self { namespace, pod, service }
     }
+}
+
+fn echo_pod(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": INTERNAL, "namespace": namespace, "labels": { "app": INTERNAL } },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "main", "image": "registry.berth.internal/berth/base:latest",
+                "command": ["python3", "-c", ECHO, PORT.to_string()],
+            }],
+        },
+    })
 }
 
 async fn address(namespace: &str, pod: &str) -> String {
@@ -121,6 +136,15 @@ async fn only_dns_and_the_public_internet() {
     // From outside: no rule, no way in; a pod without a policy shows that the way exists.
     assert!(public.reaches(&internal.pod, PORT), "the public host reaches no pod at all: nothing is shown");
     assert!(!public.reaches(&address(&own_space, "machine-0").await, PORT), "a container is reachable from outside");
+
+    // Berth's own namespace lets in nobody but its own.
+    assert!(kubectl::apply(&echo_pod("berth-system")).await.is_some());
+    kubectl::run(&["-n", "berth-system", "wait", "pod", INTERNAL, "--for=condition=Ready", "--timeout=60s"]).await;
+    let system = both("Berth's own part", &address("berth-system", INTERNAL).await, PORT);
+    let own_kind = probe::reached("berth-system", INTERNAL, &system).await;
+    let others = probe::reached(&internal.namespace, INTERNAL, &system).await;
+    kubectl::run(&["-n", "berth-system", "delete", "pod", INTERNAL, "--wait=false"]).await;
+    assert_eq!((own_kind.len(), others), (2, vec![]));
 
     kubectl::run(&["delete", "namespace", &internal.namespace, "--wait=false"]).await;
     for (user, id) in [(&ann, &own), (&ben, &other)] {

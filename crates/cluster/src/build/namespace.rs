@@ -24,7 +24,8 @@ pub(super) fn namespace(container: &Container, labels: &Value) -> Value {
     })
 }
 
-/// Twice the pod's size: a pod that is being replaced counts until it is gone.
+/// Twice what one container needs: a pod that is being replaced counts until it is gone, and a request that died on its way (with
+/// berthd, say) may stay counted until the cluster counts again, minutes later.
 pub(super) fn quota(container: &Container, config: &Config, labels: &Value) -> Object {
     let body = json!({
         "apiVersion": "v1",
@@ -32,8 +33,8 @@ pub(super) fn quota(container: &Container, config: &Config, labels: &Value) -> O
         "metadata": { "name": RESOURCE_QUOTA, "labels": labels },
         "spec": { "hard": {
             "pods": "2",
-            "persistentvolumeclaims": "1",
-            "requests.storage": format!("{}Gi", container.spec.storage.get()),
+            "persistentvolumeclaims": "2",
+            "requests.storage": format!("{}Gi", 2 * i64::from(container.spec.storage.get())),
             "limits.memory": format!("{}Mi", 2 * i64::from(container.spec.memory.get())),
             "limits.ephemeral-storage": format!("{}Mi", 2 * i64::from(config.ephemeral_storage_mb)),
             "services.nodeports": "0",
