@@ -18,7 +18,7 @@ push_base_image() {
 # service_kubeconfig FILE: credentials of the service account that deploy/rbac.yaml makes, from the admin's in $KUBECONFIG.
 service_kubeconfig() {
     local server ca token
-    kubectl apply -f "$root/deploy/rbac.yaml" >/dev/null
+    kubectl apply -f "$root/deploy/rbac.yaml" -f "$root/deploy/network-policy.yaml" >/dev/null
     server=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.server}')
     ca=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}')
     token=$(kubectl create token berthd --namespace berth-system --duration 8760h)
@@ -58,11 +58,11 @@ stop_daemon() {
     rm -f "$1"
 }
 
-# start_test_node: a node of the tests' own beside any other, with its own data, addresses and network namespace, and the
-# base image in its registry; removed when the script ends, whatever happened. Sets KUBECONFIG.
+# start_test_node [INSTANCE LINK POD_CIDR]: a node of the script's own beside any other, with its own data, addresses and
+# network namespace, and the base image in its registry; removed when the script ends, whatever happened. Sets KUBECONFIG.
 start_test_node() {
-    export BERTH_DATA=${BERTH_TEST_DATA:-/var/lib/berth-test}
-    export BERTH_NODE_INSTANCE=test BERTH_NODE_LINK=10.41.252.0/30 BERTH_POD_CIDR=10.91.0.0/16
+    export BERTH_NODE_INSTANCE=${1:-test} BERTH_NODE_LINK=${2:-10.41.252.0/30} BERTH_POD_CIDR=${3:-10.91.0.0/16}
+    export BERTH_DATA=${BERTH_TEST_DATA:-/var/lib/berth-$BERTH_NODE_INSTANCE}
     trap remove_test_node EXIT
     "$bin/berth-node" up
     export KUBECONFIG=$BERTH_DATA/kubeconfig
@@ -70,7 +70,8 @@ start_test_node() {
 }
 
 remove_test_node() {
-    "$bin/berth-node" reset --yes >"$root/build/reset.log" 2>&1 || { cat "$root/build/reset.log"; return 1; }
+    local log=$root/build/reset-$BERTH_NODE_INSTANCE.log
+    "$bin/berth-node" reset --yes >"$log" 2>&1 || { cat "$log"; return 1; }
 }
 
 # node_address: the node's own address, where its registry listens too.
