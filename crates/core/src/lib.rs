@@ -5,10 +5,13 @@
 
 pub mod access;
 pub mod container;
+pub mod exposure;
 pub mod id;
 pub mod image;
+pub mod ingress;
 pub mod instance;
 pub mod invalid;
+pub mod key;
 pub mod lifecycle;
 pub mod mount;
 pub mod name;
