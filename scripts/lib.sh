@@ -15,10 +15,12 @@ push_base_image() {
         --entrypoint /usr/bin/tini --entrypoint -- --cmd sleep --cmd infinity --env LANG=C.UTF-8 --push "http://$1:5000"
 }
 
-# service_kubeconfig FILE: credentials of the service account that deploy/rbac.yaml makes, from the admin's in $KUBECONFIG.
+# service_kubeconfig FILE: credentials of the service account that deploy/rbac.yaml makes, from the admin's in $KUBECONFIG;
+# makes routes.berth.dev known first.
 service_kubeconfig() {
     local server ca token
-    kubectl apply -f "$root/deploy/rbac.yaml" -f "$root/deploy/network-policy.yaml" >/dev/null
+    kubectl apply -f "$root/deploy/crd-routes.yaml" -f "$root/deploy/rbac.yaml" -f "$root/deploy/network-policy.yaml" >/dev/null
+    kubectl wait --for=condition=Established --timeout=60s crd/routes.berth.dev >/dev/null
     server=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.server}')
     ca=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}')
     token=$(kubectl create token berthd --namespace berth-system --duration 8760h)

@@ -143,6 +143,9 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { field } => Self::new(Kind::Conflict, error.to_string()).field(*field),
             StoreError::NameTaken => Self::new(Kind::Conflict, error.to_string()).field("name"),
             StoreError::UnknownKey(_) => Self::new(Kind::Invalid, error.to_string()).field("ssh_key_ids"),
+            StoreError::KeyExists => Self::new(Kind::Conflict, error.to_string()).field("public_key"),
+            StoreError::PortTaken => Self::new(Kind::Conflict, error.to_string()).field("port"),
+            StoreError::NoKeys => Self::new(Kind::Invalid, error.to_string()).field("ssh_enabled"),
             StoreError::IdempotencyMismatch => Self::new(Kind::Conflict, error.to_string()).field("Idempotency-Key"),
             StoreError::Quota(exceeded) => Self::new(Kind::QuotaExceeded, exceeded.to_string()),
             StoreError::Unavailable(source) => {

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{Kind, Problem};
-use crate::routes::{admin, auth, containers, meta, tokens};
+use crate::routes::{admin, auth, containers, ingress, keys, meta, settings, ssh, tokens};
 use crate::sockets::events;
 use crate::state::Api;
 use crate::{body, request_id, routes};
@@ -39,6 +39,13 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(containers::get, containers::delete))
         .routes(routes!(containers::start))
         .routes(routes!(containers::stop))
+        .routes(routes!(settings::set_pull_policy))
+        .routes(routes!(settings::mounts, settings::set_mounts))
+        .routes(routes!(ssh::get, ssh::set))
+        .routes(routes!(ingress::list, ingress::create))
+        .routes(routes!(ingress::delete))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
         .routes(routes!(meta::instance_types))
         .routes(routes!(meta::quota))
         .routes(routes!(events::socket))

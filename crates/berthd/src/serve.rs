@@ -40,7 +40,8 @@ pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     let types = config.instance_types()?;
     let store = berth_store::open(&config.database.url).await.context("opening the database")?;
     let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
-    let controller = Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone()));
+    let controller =
+        Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone(), config.api.domain.clone()));
     let api = Api::new(store, config.api, types, Arc::new(Cluster(controller.health())));
     let listener = bind(config.server.listen).await?;
     let metrics_listener = bind(config.server.metrics_listen).await?;

@@ -7,9 +7,10 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Crate → the crates of ours that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-core", &[]),
+    ("berth-route", &[]),
     ("berth-wire", &["berth-core"]),
     ("berth-store", &["berth-core"]),
-    ("berth-cluster", &["berth-core", "berth-store"]),
+    ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
     ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-store"]),
     ("berth-e2e", &["berth-core", "berth-store"]),
@@ -17,8 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Outside crate → the only crates of ours that may name it.
 const HELD_BY: &[(&str, &[&str])] = &[
-    ("kube", &["berth-cluster", "berth-e2e"]),
-    ("k8s-openapi", &["berth-cluster", "berth-e2e"]),
+    ("kube", &["berth-cluster", "berth-e2e", "berth-route"]),
+    ("k8s-openapi", &["berth-cluster", "berth-e2e", "berth-route"]),
     ("sqlx", &["berth-store"]),
     ("axum", &["berth-api", "berthd", "berth-e2e"]),
 ];

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use berth_core::container::Container;
 use berth_core::lifecycle::VolumeState;
 use berth_core::names::{FIELD_MANAGER, Names, POD, VOLUME_CLAIM, WORKLOAD};
+use berth_route::Route;
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use serde_json::json;
 
 use crate::build::{Object, Objects};
-use crate::{Error, Result};
+use crate::{Error, Result, observe};
 
 /// A quota that was just made refuses everything until the cluster has counted it: a fraction of a second.
 const QUOTA_SETTLES: Duration = Duration::from_millis(50);
@@ -24,14 +27,59 @@ pub(crate) async fn create_namespace(client: &Client, objects: &Objects) -> Resu
     made.metadata.uid.ok_or_else(|| Error::Refused("a namespace without a UID".to_owned()))
 }
 
-/// Fences first, all at once; the workload only when every one of them stands. A disk that is there stays as it was made:
+/// What stands before anything runs, all at once. A disk that is there stays as it was made:
 /// the cluster refuses every change of a claim, and a new `storage_class` in the configuration would block old containers.
-pub(crate) async fn all(client: &Client, names: &Names, objects: &Objects, volume: &VolumeState) -> Result<()> {
+pub(crate) async fn fences(client: &Client, names: &Names, objects: &Objects, volume: &VolumeState) -> Result<()> {
     let namespace = names.namespace();
     let made = |object: &Object| *volume != VolumeState::Absent && object.name == VOLUME_CLAIM;
     let fences = objects.fences.iter().filter(|object| !made(object));
-    try_join_all(fences.map(|object| one(client, &namespace, object))).await?;
-    one(client, &namespace, &objects.workload).await
+    try_join_all(fences.map(|object| one(client, &namespace, object))).await.map(drop)
+}
+
+/// Only when every fence stands.
+pub(crate) async fn workload(client: &Client, names: &Names, objects: &Objects) -> Result<()> {
+    let namespace = names.namespace();
+    match one(client, &namespace, &objects.workload).await {
+        // One that an earlier version made holds settings of the strategy it had then, which no apply takes away.
+        Err(Error::Kube(kube::Error::Api(status)))
+            if status.code == 422 && status.message.contains("updateStrategy") =>
+        {
+            let strategy = json!({ "spec": { "updateStrategy": { "type": "OnDelete", "rollingUpdate": null } } });
+            let sets = Api::<StatefulSet>::namespaced(client.clone(), &namespace);
+            sets.patch(WORKLOAD, &PatchParams::default(), &Patch::Merge(&strategy)).await?;
+            one(client, &namespace, &objects.workload).await
+        }
+        done => done,
+    }
+}
+
+/// Last.
+pub(crate) async fn route(client: &Client, names: &Names, objects: &Objects) -> Result<()> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    match routes(client, names).patch(names.id.as_str(), &params, &Patch::Apply(&objects.route)).await {
+        Ok(_) => Ok(()),
+        // The namespace is there, so it is the definition that is not.
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(Error::NoRoutes),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn routes(client: &Client, names: &Names) -> Api<Route> {
+    Api::namespaced(client.clone(), &names.namespace())
+}
+
+/// Nobody is led to the container any more.
+pub(crate) async fn remove_route(client: &Client, names: &Names) -> Result<()> {
+    gone(routes(client, names).delete(names.id.as_str(), &DeleteParams::default()).await.map(drop))
+}
+
+/// Deletes the pod if it is still one that a fresh one should replace; the StatefulSet makes that.
+pub(crate) async fn replace_pod(client: &Client, row: &Container) -> Result<()> {
+    let pods = Api::<Pod>::namespaced(client.clone(), &row.names().namespace());
+    let Some(pod) = pods.get_opt(POD).await?.filter(|pod| observe::is_outdated(pod, row)) else { return Ok(()) };
+    let only = Preconditions { uid: pod.metadata.uid, resource_version: None };
+    let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
+    gone(pods.delete(POD, &params).await.map(drop))
 }
 
 async fn one(client: &Client, namespace: &str, object: &Object) -> Result<()> {

@@ -37,6 +37,8 @@ pub(crate) struct Ctx {
     pub(crate) config: Config,
     pub(crate) types: InstanceTypes,
     pub(crate) installation: String,
+    /// Containers are `<id>.compute.<domain>`.
+    pub(crate) domain: String,
     pub(crate) facts: channel::Receiver<Facts>,
     pub(crate) waker: Waker,
     trusted: AtomicBool,
@@ -69,12 +71,13 @@ pub struct Controller {
     store: Arc<dyn Store>,
     config: Config,
     types: InstanceTypes,
+    domain: String,
     health: Health,
 }
 
 impl Controller {
-    pub fn new(client: Client, store: Arc<dyn Store>, config: Config, types: InstanceTypes) -> Self {
-        Self { client, store, config, types, health: Health::default() }
+    pub fn new(client: Client, store: Arc<dyn Store>, config: Config, types: InstanceTypes, domain: String) -> Self {
+        Self { client, store, config, types, domain, health: Health::default() }
     }
 
     pub fn health(&self) -> Health {
@@ -94,6 +97,7 @@ impl Controller {
             config: self.config.clone(),
             types: self.types.clone(),
             installation: self.store.installation().await?,
+            domain: self.domain.clone(),
             facts: facts.clone(),
             waker: waker.clone(),
             trusted: AtomicBool::new(false),

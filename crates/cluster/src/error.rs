@@ -13,6 +13,8 @@ pub enum Error {
     /// The cluster refused an object for good: its own words.
     #[error("the cluster refused: {0}")]
     Refused(String),
+    #[error("the cluster does not know routes.berth.dev: kubectl apply -f deploy/crd-routes.yaml")]
+    NoRoutes,
     #[error("gave up waiting for {0}")]
     Deadline(&'static str),
 }
@@ -33,6 +35,7 @@ impl Error {
             | Self::Store(_)
             | Self::Json(_)
             | Self::Refused(_)
+            | Self::NoRoutes
             | Self::Deadline(_) => None,
         }
     }

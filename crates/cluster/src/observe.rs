@@ -1,14 +1,17 @@
 //! Reads one container's objects and reduces them to what decisions need.
 
 use berth_core::container::Container;
+use berth_core::id::Generation;
 use berth_core::lifecycle::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
 use berth_core::names::{
-    ANNOTATION_APPLIED, LABEL_CONTAINER, LABEL_INSTALLATION, MAIN, NETWORK_POLICY, POD, RESOURCE_QUOTA, VOLUME_CLAIM,
-    WORKLOAD,
+    ANNOTATION_APPLIED, ANNOTATION_RESTART, LABEL_CONTAINER, LABEL_INSTALLATION, MAIN, NETWORK_POLICY, POD,
+    RESOURCE_QUOTA, VOLUME_CLAIM, WORKLOAD,
 };
+use berth_route::Route;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
@@ -28,19 +31,23 @@ pub(crate) async fn container(client: &Client, row: &Container, installation: &s
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), &name);
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), &name);
     let quotas = Api::<ResourceQuota>::namespaced(client.clone(), &name);
-    let (set, pod, claim, policy, quota) = tokio::try_join!(
+    let routes = Api::<Route>::namespaced(client.clone(), &name);
+    let (set, pod, claim, policy, quota, route) = tokio::try_join!(
         sets.get_opt(WORKLOAD),
         pods.get_opt(POD),
         claims.get_opt(VOLUME_CLAIM),
         policies.get_opt(NETWORK_POLICY),
         quotas.get_opt(RESOURCE_QUOTA),
+        routes.get_metadata_opt(row.id.as_str()),
     )?;
+    let route = route.map(|route| applied(&route.metadata).unwrap_or_default());
     let complete = claim.is_some() && policy.is_some() && quota.is_some();
     let mut observed = Observed {
         namespace,
-        workload: set.as_ref().map(|set| workload(set, complete)),
+        workload: set.as_ref().map(|set| workload(set, complete && route == applied(&set.metadata))),
         volume: volume(claim.as_ref()),
-        pod: pod.as_ref().map(pod_facts),
+        pod: pod.as_ref().map(|pod| PodFacts { outdated: is_outdated(pod, row), ..pod_facts(pod) }),
+        route,
         refused: None,
     };
     let waits = observed.workload.as_ref().is_some_and(|workload| workload.replicas > 0)
@@ -70,12 +77,23 @@ fn namespace_state(row: &Container, found: Option<&Namespace>, installation: &st
 }
 
 fn workload(set: &StatefulSet, complete: bool) -> Workload {
-    let annotation = set.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_APPLIED));
     Workload {
         replicas: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default(),
-        applied: annotation.cloned().filter(|_| set.metadata.deletion_timestamp.is_none()),
+        applied: applied(&set.metadata).filter(|_| set.metadata.deletion_timestamp.is_none()),
         complete,
+        noted: set.status.as_ref().and_then(|status| status.observed_generation) == set.metadata.generation,
     }
+}
+
+fn applied(metadata: &ObjectMeta) -> Option<String> {
+    metadata.annotations.as_ref()?.get(ANNOTATION_APPLIED).cloned()
+}
+
+/// Whether the pod was made for an older restart than the row's; one of before there were any counts as the first.
+pub(crate) fn is_outdated(pod: &Pod, row: &Container) -> bool {
+    let annotation = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_RESTART));
+    let generation = annotation.and_then(|text| text.parse().ok()).unwrap_or(Generation::FIRST);
+    generation != row.restart_generation
 }
 
 fn volume(claim: Option<&PersistentVolumeClaim>) -> VolumeState {
@@ -98,6 +116,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> PodFacts {
     });
     PodFacts {
         stage: stage(pod, main),
+        outdated: false,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         restarts: main.map_or(0, |main| main.restart_count),
         last_exit: ended

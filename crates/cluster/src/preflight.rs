@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use berth_route::Route;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 
 use crate::config::{NetworkPolicies, UserNamespaces};
 use crate::{Config, Result, canary};
@@ -51,7 +52,7 @@ impl fmt::Display for Report {
 /// # Errors
 /// When the cluster does not answer, or the canary cannot be run.
 pub async fn preflight(client: &Client, config: &Config) -> Result<Report> {
-    let mut checks = vec![storage(client, config).await?, metrics(client).await?];
+    let mut checks = vec![storage(client, config).await?, metrics(client).await?, routes(client).await?];
     let shown = canary::run(client, config, None).await?;
     let isolation = &config.isolation;
     checks.push(match (shown.policies_enforced, isolation.network_policy) {
@@ -107,6 +108,26 @@ async fn metrics(client: &Client) -> Result<Check> {
             "metrics",
             Outcome::Warning,
             "no metrics.k8s.io; memory_used_mb stays null until metrics-server is installed",
+        )
+    })
+}
+
+async fn routes(client: &Client) -> Result<Check> {
+    let groups = client.list_api_groups().await?;
+    let known = if groups.groups.iter().any(|group| group.name == Route::group(&())) {
+        let kinds = client.list_api_group_resources(&Route::api_version(&())).await?;
+        kinds.resources.iter().any(|kind| kind.name == Route::plural(&()))
+    } else {
+        false
+    };
+    Ok(if known {
+        check("routes", Outcome::Ok, "the gateway can be told where containers are")
+    } else {
+        check(
+            "routes",
+            Outcome::Failed,
+            "the cluster does not know routes.berth.dev, so no gateway would find a container; \
+             kubectl apply -f deploy/crd-routes.yaml makes it known",
         )
     })
 }

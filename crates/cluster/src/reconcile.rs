@@ -32,26 +32,57 @@ pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
         facts: &facts,
         types: &ctx.types,
         installation: &ctx.installation,
+        domain: &ctx.domain,
         user_namespaces: ctx.has_user_namespaces(),
     };
     let replicas = if row.desired == Desired::Running { 1 } else { 0 };
-    let objects = build::objects(&row, replicas, &context);
+    let exposure = ctx.store.exposure(id).await?;
+    let objects = build::objects(&row, &exposure, replicas, &context);
 
     match decide(row.desired, &observed, &objects.hash) {
-        // Nothing is started before the cluster has shown that it enforces policies.
-        Plan::Run if !ctx.may_start() => return record(ctx, &row, &observed).await.map(|_| Requeue::After(UNSETTLED)),
+        // Nothing is started before the cluster has shown that it enforces policies. What runs already is closed at once
+        // where a rule or a key went.
+        plan @ (Plan::Run | Plan::Restart) if !ctx.may_start() => {
+            if plan == Plan::Run && matches!(observed.namespace, NamespaceState::Active { .. }) {
+                claim(ctx, &row, &observed, &objects).await?;
+                apply::fences(&ctx.client, &row.names(), &objects, &observed.volume).await?;
+                apply::route(&ctx.client, &row.names(), &objects).await?;
+            }
+            return record(ctx, &row, &observed).await.map(|_| Requeue::After(UNSETTLED));
+        }
         Plan::Run | Plan::Stop => match run(ctx, &row, &observed, &objects).await {
             Ok(()) => {}
             Err(Error::Refused(words)) => observed.refused = Some(words),
+            // The container runs all the same; only nobody is led to it.
+            Err(error @ Error::NoRoutes) => {
+                tracing::error!(container = %id, "{error}");
+                return record(ctx, &row, &observed).await.map(|_| Requeue::After(UNSETTLED));
+            }
             Err(error) => return Err(error),
         },
+        Plan::Restart => apply::replace_pod(&ctx.client, &row).await?,
         Plan::Remove(step) => return remove(ctx, &row, &observed, step).await,
         Plan::Settled => {}
     }
     record(ctx, &row, &observed).await
 }
 
+/// Fences, workload, route, in this order. A workload that is refused does not keep an old route.
 async fn run(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Objects) -> Result<()> {
+    if !claim(ctx, row, observed, objects).await? {
+        return Ok(());
+    }
+    let names = row.names();
+    apply::fences(&ctx.client, &names, objects, &observed.volume).await?;
+    let workload = apply::workload(&ctx.client, &names, objects).await;
+    match workload {
+        Ok(()) | Err(Error::Refused(_)) => apply::route(&ctx.client, &names, objects).await.and(workload),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the namespace, or makes sure that it is the row's; `false` when it cannot be used now.
+async fn claim(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Objects) -> Result<bool> {
     match &observed.namespace {
         NamespaceState::Absent => {
             if let Some(uid) = &row.namespace_uid {
@@ -62,13 +93,14 @@ async fn run(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Objects)
         }
         NamespaceState::Active { uid } => ctx.store.claim_namespace(row.id, uid).await?,
         // `decide` never gives Run or Stop for these.
-        NamespaceState::Terminating { .. } | NamespaceState::Foreign => return Ok(()),
+        NamespaceState::Terminating { .. } | NamespaceState::Foreign => return Ok(false),
     }
-    apply::all(&ctx.client, &row.names(), objects, &observed.volume).await
+    Ok(true)
 }
 
 async fn remove(ctx: &Ctx, row: &Container, observed: &Observed, step: RemoveStep) -> Result<Requeue> {
     match (step, &observed.namespace) {
+        (RemoveStep::Route, _) => apply::remove_route(&ctx.client, &row.names()).await?,
         (RemoveStep::Workload, _) => apply::remove_workload(&ctx.client, &row.names()).await?,
         (RemoveStep::Namespace, NamespaceState::Active { uid }) => {
             apply::remove_namespace(&ctx.client, &row.names().namespace(), uid).await?;

@@ -30,6 +30,7 @@ pub(crate) async fn sweep(ctx: &Ctx) -> Result<()> {
         }
         let uid = namespace.uid().unwrap_or_default();
         tracing::warn!(namespace = name, "no row speaks of it; it is removed");
+        apply::remove_route(&ctx.client, &names).await?;
         apply::remove_workload(&ctx.client, &names).await?;
         apply::remove_namespace(&ctx.client, &name, &uid).await?;
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use berth_core::id::ContainerId;
 use berth_core::names::{LABEL_CONTAINER, LABEL_INSTALLATION};
+use berth_route::Route;
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
@@ -24,6 +25,7 @@ pub(crate) async fn all(client: Client, installation: String, waker: Waker) {
         one::<PersistentVolumeClaim>(&client, &installation, &waker),
         one::<NetworkPolicy>(&client, &installation, &waker),
         one::<ResourceQuota>(&client, &installation, &waker),
+        one::<Route>(&client, &installation, &waker),
     );
 }
 

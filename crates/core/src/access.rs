@@ -187,6 +187,12 @@ account_actions! {
     CreateContainer => |user| Need::Scope(Resource::Containers(user), Verb::Create),
     /// Open the event socket.
     WatchAccount => |user| Need::Scope(Resource::Account(user), Verb::Read),
+    /// List the own SSH keys.
+    ListKeys => |user| Need::Scope(Resource::Keys(user), Verb::Read),
+    /// Add an SSH key.
+    CreateKey => |user| Need::Scope(Resource::Keys(user), Verb::Create),
+    /// Remove an SSH key.
+    DeleteKey => |user| Need::Scope(Resource::Keys(user), Verb::Delete),
     /// List, create and revoke API tokens.
     ManageTokens => |_| Need::Login,
     /// See everybody's containers.
@@ -226,6 +232,17 @@ mod tests {
         assert_eq!(actor.may_account::<ManageTokens>(), Err(Denied::NeedsLogin));
         assert_eq!(actor.may_account::<Administer>(), Err(Denied::Scope));
         assert_eq!(scoped("compute.8.containers", &["read"]).may::<Read>(id), Err(Denied::Scope));
+    }
+
+    #[test]
+    fn keys_have_a_scope_of_their_own() {
+        let reader = scoped("compute.7.keys", &["read"]);
+        assert!(reader.may_account::<ListKeys>().is_ok());
+        assert_eq!(reader.may_account::<CreateKey>(), Err(Denied::Scope));
+        assert_eq!(reader.may_account::<DeleteKey>(), Err(Denied::Scope));
+        assert_eq!(reader.may_account::<ListContainers>(), Err(Denied::Scope));
+        assert_eq!(scoped("compute.7.containers", &["read"]).may_account::<ListKeys>(), Err(Denied::Scope));
+        assert!(scoped("compute.7", &["delete"]).may_account::<DeleteKey>().is_ok());
     }
 
     #[test]

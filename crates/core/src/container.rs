@@ -37,6 +37,8 @@ pub struct Container {
     pub desired: Desired,
     /// Counts intents: every change of what is wanted adds one.
     pub generation: Generation,
+    /// Of the last intent that asked for a fresh pod: a start, or changed mounts.
+    pub restart_generation: Generation,
     /// What the reconciler last saw.
     pub observed: Observed,
     /// `status(desired, observed)`, written with every change of either.

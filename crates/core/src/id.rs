@@ -107,6 +107,10 @@ number_id!(
     KeyId
 );
 number_id!(
+    /// A row of `ingress_rules`.
+    RuleId
+);
+number_id!(
     /// A row of `api_tokens`.
     TokenId
 );

@@ -5,11 +5,14 @@
 
 pub mod access;
 pub mod container;
+pub mod exposure;
 pub mod id;
 pub mod image;
+pub mod ingress;
 pub mod instance;
 pub mod invalid;
 pub mod isolation;
+pub mod key;
 pub mod lifecycle;
 pub mod mount;
 pub mod name;

@@ -47,6 +47,11 @@ impl MountPaths {
         self.0.iter().map(String::as_str)
     }
 
+    /// Whether both hold the same paths; none lies in another, so their order means nothing.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().all(|path| other.0.contains(path))
+    }
+
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
@@ -90,6 +95,9 @@ fn parse_one(path: &str) -> Result<String, Invalid> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -121,6 +129,20 @@ mod tests {
             "/usr/local",
             "/lib",
             "/lib64/x",
+            "/lib32",
+            "/libx32/y",
+            "/sbin/x",
+            "/boot",
+            "/run",
+            "/run/berth",
+            "/run/berth/x",
+            "/etc/",
+            "/./etc",
+            "/a/.",
+            "/..",
+            "//",
+            "//etc",
+            "/a\u{0}b",
             "/a\nb",
             "/a:b",
             &long,
@@ -136,5 +158,54 @@ mod tests {
         assert_ne!(sub_path("/a/b"), sub_path("/a-b"));
         assert_ne!(sub_path("/ä"), sub_path("/ö"));
         assert_eq!(sub_path("/root"), "root-94a6b4475803");
+    }
+
+    #[test]
+    fn order_means_nothing() {
+        let parse = |paths: &[&str]| MountPaths::parse(paths).unwrap();
+        assert!(parse(&["/a", "/b"]).same_as(&parse(&["/b", "/a"])));
+        assert!(!parse(&["/a", "/b"]).same_as(&parse(&["/a"])));
+        assert!(!parse(&["/a", "/b"]).same_as(&parse(&["/a", "/c"])));
+    }
+
+    /// Pieces that make paths near the borders of every rule.
+    fn path() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("/".to_owned()),
+            Just("//".to_owned()),
+            Just("/..".to_owned()),
+            Just("/.".to_owned()),
+            "/(proc|sys|dev|etc|s?bin|usr|boot|run|run/berth|lib[a-z0-9]{0,3}|root|var|data|a|b)",
+            "[a-c./:\\\\ ]{0,3}",
+            "\\PC{0,3}",
+        ];
+        vec(piece, 0..5).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_let_in_keeps_every_rule(paths in vec(path(), 0..6)) {
+            let Ok(parsed) = MountPaths::parse(&paths) else { return Ok(()) };
+            prop_assert_eq!(parsed.as_slice(), &paths[..]);
+            for path in parsed.iter() {
+                let parts: Vec<&str> = path.split('/').collect();
+                prop_assert!(parts.len() > 1 && parts[0].is_empty(), "{path} is absolute and not the root");
+                prop_assert!(parts[1..].iter().all(|part| !["", ".", ".."].contains(part)), "{path} is normalised");
+                prop_assert!(!["proc", "sys", "dev", "etc", "bin", "sbin", "usr", "boot"].contains(&parts[1]), "{path}");
+                prop_assert!(!parts[1].starts_with("lib") && path != "/run" && !path.starts_with("/run/berth/"), "{path}");
+                prop_assert!(!path.chars().any(|c| c.is_control() || c == ':'), "{path}");
+                prop_assert!(sub_path(path).bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{path}");
+                let inside = parsed.iter().filter(|other| format!("{other}/").starts_with(&format!("{path}/")));
+                prop_assert_eq!(inside.count(), 1, "none over another");
+                prop_assert_eq!(parsed.iter().filter(|other| sub_path(other) == sub_path(path)).count(), 1);
+            }
+        }
+
+        #[test]
+        fn any_text_is_answered(paths in vec(".{0,300}", 0..20)) {
+            if let Err(invalid) = MountPaths::parse(&paths) {
+                prop_assert_eq!(invalid.field, "mount_paths");
+            }
+        }
     }
 }

@@ -11,6 +11,8 @@ pub const LABEL_INSTALLATION: &str = "berth.dev/installation";
 pub const LABEL_OWNER: &str = "berth.dev/owner";
 /// On the StatefulSet, which is applied last: the hash of all objects that were applied before and with it.
 pub const ANNOTATION_APPLIED: &str = "berth.dev/applied";
+/// On the pod: the generation of the last intent that asked for a fresh pod. A running pod with another one is replaced.
+pub const ANNOTATION_RESTART: &str = "berth.dev/restart";
 /// Server-side apply's owner of our fields.
 pub const FIELD_MANAGER: &str = "berth";
 
@@ -26,6 +28,14 @@ pub const SERVICE_ACCOUNT: &str = "machine";
 pub const NETWORK_POLICY: &str = "berth";
 pub const RESOURCE_QUOTA: &str = "berth";
 pub const LIMIT_RANGE: &str = "berth";
+
+/// Where Berth's own pods run.
+pub const SYSTEM_NAMESPACE: &str = "berth-system";
+/// Which of them are the gateway: policies let nobody else in.
+pub const LABEL_APP: &str = "app.kubernetes.io/name";
+pub const GATEWAY: &str = "berth-gateway";
+/// The agent's port in every pod: uncommon, and refused as the target of a public rule.
+pub const AGENT_PORT: u16 = 22022;
 
 /// The names of one container's objects.
 #[derive(Debug, Clone, PartialEq, Eq)]

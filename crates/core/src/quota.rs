@@ -33,9 +33,7 @@ pub struct Usage {
 
 /// The first quota that one more container would break.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this would take you to {wanted} of {limit} {what}; delete a container first or ask your administrator for more"
-)]
+#[error("this would take you to {wanted} of {limit} {what}; make room first or ask your administrator for more")]
 pub struct QuotaExceeded {
     pub what: &'static str,
     pub wanted: i64,
@@ -58,6 +56,25 @@ impl Quota {
     }
 }
 
+impl Quota {
+    /// # Errors
+    /// [`QuotaExceeded`] when one more SSH key is too many.
+    pub fn admit_key(&self, held: i64) -> Result<(), QuotaExceeded> {
+        one_more("SSH keys", held, self.ssh_keys)
+    }
+
+    /// # Errors
+    /// [`QuotaExceeded`] when one more ingress rule, over all containers, is too many.
+    pub fn admit_rule(&self, held: i64) -> Result<(), QuotaExceeded> {
+        one_more("ingress rules", held, self.ingress_rules)
+    }
+}
+
+fn one_more(what: &'static str, held: i64, limit: i64) -> Result<(), QuotaExceeded> {
+    let wanted = held + 1;
+    if wanted > limit { Err(QuotaExceeded { what, wanted, limit }) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +90,13 @@ mod tests {
         assert_eq!(quota.admit(&one, big, StorageGb::DEFAULT).unwrap_err().what, "MiB of memory");
         let wide = StorageGb::new(6).unwrap();
         assert_eq!(quota.admit(&one, MemoryMb::DEFAULT, wide).unwrap_err().what, "GiB of storage");
+    }
+
+    #[test]
+    fn one_key_or_rule_more() {
+        let quota = Quota { ssh_keys: 2, ingress_rules: 0, ..Quota::default() };
+        assert_eq!(quota.admit_key(1), Ok(()));
+        assert_eq!(quota.admit_key(2), Err(QuotaExceeded { what: "SSH keys", wanted: 3, limit: 2 }));
+        assert_eq!(quota.admit_rule(0).unwrap_err().what, "ingress rules");
     }
 }

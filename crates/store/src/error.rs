@@ -17,6 +17,13 @@ pub enum Error {
     IdTaken,
     #[error("there is no SSH key {0} of yours")]
     UnknownKey(KeyId),
+    #[error("you have this SSH key already")]
+    KeyExists,
+    #[error("this container has a rule for this port already; delete that one first")]
+    PortTaken,
+    /// SSH cannot be on for nobody.
+    #[error("no SSH key would be accepted: add one with POST /compute/ssh-keys first")]
+    NoKeys,
     #[error("this Idempotency-Key was used with another request")]
     IdempotencyMismatch,
     #[error(transparent)]

@@ -16,11 +16,12 @@ mod verbs;
 
 use std::sync::Arc;
 
-pub use contract::{Accounts, Containers, Reconcile, Store};
+pub use contract::{Accounts, Containers, Exposures, Keys, Reconcile, Settings, Store};
 pub use error::Error;
 pub use hint::{Hint, Hints};
 pub use model::{
-    ApiToken, Audit, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, SecretHash, Session,
+    ApiToken, Audit, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, NewSshKey,
+    Remounted, SecretHash, Session, SshAccess,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use berth_core::container::{Container, Spec};
 use berth_core::id::{ContainerId, KeyId, TokenId, UserId};
+use berth_core::key::PublicKey;
+use berth_core::mount::MountPaths;
 use berth_core::name::Username;
 use berth_core::scope::Scopes;
 use berth_core::user::User;
@@ -76,6 +78,30 @@ pub struct NewContainer {
     /// Keys of the owner that the container accepts; each must exist and be the owner's.
     pub keys: Vec<KeyId>,
     pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewSshKey {
+    /// 1–63 printable characters.
+    pub name: String,
+    pub key: PublicKey,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Who may log in to a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshAccess {
+    pub enabled: bool,
+    /// Keys that the container accepts, in order.
+    pub keys: Vec<KeyId>,
+}
+
+/// What became of a change of mount paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remounted {
+    pub mounts: MountPaths,
+    /// A pod that ran is being replaced.
+    pub restarted: bool,
 }
 
 /// A client's `Idempotency-Key` and the hash of what it sent.

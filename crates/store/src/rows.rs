@@ -4,8 +4,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use berth_core::container::{Container, Spec};
-use berth_core::id::{Generation, TokenId, UserId};
+use berth_core::id::{Generation, KeyId, RuleId, TokenId, UserId};
 use berth_core::image::ImageRef;
+use berth_core::ingress::{PublicPort, Rule, TargetPort};
+use berth_core::key::{PublicKey, SshKey};
 use berth_core::lifecycle::{Desired, Status};
 use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
@@ -75,6 +77,7 @@ macro_rules! readers {
                     external_ip: optional("external_ip")?,
                     desired: word::<Desired>(&get::<String, _>(row, "desired")?, "desired")?,
                     generation: Generation(get(row, "generation")?),
+                    restart_generation: Generation(get(row, "restart_generation")?),
                     observed: json(&get::<String, _>(row, "observed")?, "observed")?,
                     status: Status {
                         phase: word(&get::<String, _>(row, "status")?, "status")?,
@@ -98,6 +101,26 @@ macro_rules! readers {
                 })
             }
 
+            pub(crate) fn rule(row: &$row) -> Result<Rule> {
+                Ok(Rule {
+                    id: RuleId(get(row, "id")?),
+                    port: PublicPort::from_stored(port(get(row, "port")?)?),
+                    target: TargetPort::from_stored(port(get(row, "target_port")?)?),
+                    protocol: word(&get::<String, _>(row, "protocol")?, "protocol")?,
+                    created_at: get::<NaiveDateTime, _>(row, "created_at")?.and_utc(),
+                })
+            }
+
+            pub(crate) fn key(row: &$row) -> Result<SshKey> {
+                Ok(SshKey {
+                    id: KeyId(get(row, "id")?),
+                    name: get(row, "name")?,
+                    key: PublicKey::from_stored(get(row, "public_key")?, get(row, "fingerprint")?),
+                    created_at: get::<NaiveDateTime, _>(row, "created_at")?.and_utc(),
+                    last_used_at: get::<Option<NaiveDateTime>, _>(row, "last_used_at")?.map(|at| at.and_utc()),
+                })
+            }
+
             pub(crate) fn token(row: &$row) -> Result<ApiToken> {
                 let when = |column| -> Result<Option<DateTime<Utc>>> {
                     Ok(get::<Option<NaiveDateTime>, _>(row, column)?.map(|at| at.and_utc()))
@@ -116,6 +139,10 @@ macro_rules! readers {
 }
 readers!(sqlx::sqlite::SqliteRow, sqlite);
 readers!(sqlx::postgres::PgRow, postgres);
+
+fn port(number: i32) -> Result<u16> {
+    u16::try_from(number).map_err(|_| Error::Corrupt(format!("port {number}")))
+}
 
 fn scopes(text: &str) -> Result<Scopes> {
     let map: std::collections::BTreeMap<String, Vec<String>> = json(text, "scopes")?;

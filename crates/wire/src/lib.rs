@@ -1,13 +1,19 @@
 //! JSON shapes of the API: what existing clients rely on. Adding a field is welcome, renaming one is not.
 
+mod access;
 mod auth;
 mod container;
+mod key;
 mod problem;
+mod settings;
 mod socket;
 
+pub use access::{CreateIngressRule, IngressRule, IngressRules, SetSsh, SshStatus};
 pub use auth::{LoggedIn, Login, Me, NewToken, Token, TokenCreated, Tokens};
 pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };
+pub use key::{CreateSshKey, SshKey, SshKeys};
 pub use problem::Problem;
+pub use settings::{Mounts, MountsSet, PullPolicy};
 pub use socket::{Frame, StatusUpdate};

@@ -117,7 +117,7 @@ pub(crate) fn view(api: &Api, row: &container::Container) -> Container {
 }
 
 /// What cannot be an id is not there.
-fn parse_id(text: &str) -> Result<ContainerId, Problem> {
+pub(crate) fn parse_id(text: &str) -> Result<ContainerId, Problem> {
     text.parse().map_err(|_| Problem::not_found())
 }
 

@@ -3,7 +3,11 @@
 pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod containers;
+pub(crate) mod ingress;
+pub(crate) mod keys;
 pub(crate) mod meta;
+pub(crate) mod settings;
+pub(crate) mod ssh;
 pub(crate) mod tokens;
 
 use axum::extract::{MatchedPath, Request};

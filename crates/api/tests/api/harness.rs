@@ -108,6 +108,10 @@ impl Server {
         self.send(self.request(Method::POST, path, Some(token)).json(body)).await
     }
 
+    pub(crate) async fn put(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PUT, path, Some(token)).json(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str, token: &str) -> Answer {
         self.send(self.request(Method::DELETE, path, Some(token))).await
     }

@@ -1,6 +1,7 @@
 //! The interface on a real router over a temporary SQLite file, without a cluster.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod access;
 mod bad_input;
 mod harness;
 mod matrix;

@@ -28,6 +28,17 @@ const DOORS: &[(&str, &str, Door)] = &[
     ("delete", "/compute/containers/{id}", Door::Owned),
     ("post", "/compute/containers/{id}/start", Door::Owned),
     ("post", "/compute/containers/{id}/stop", Door::Owned),
+    ("put", "/compute/containers/{id}/pull-policy", Door::Owned),
+    ("get", "/compute/containers/{id}/mounts", Door::Owned),
+    ("put", "/compute/containers/{id}/mounts", Door::Owned),
+    ("get", "/compute/containers/{id}/ssh", Door::Owned),
+    ("put", "/compute/containers/{id}/ssh", Door::Owned),
+    ("get", "/compute/containers/{id}/ingress", Door::Owned),
+    ("post", "/compute/containers/{id}/ingress", Door::Owned),
+    ("delete", "/compute/containers/{id}/ingress/{port}", Door::Owned),
+    ("get", "/compute/ssh-keys", Door::Scoped),
+    ("post", "/compute/ssh-keys", Door::Scoped),
+    ("delete", "/compute/ssh-keys/{key_id}", Door::Scoped),
     ("get", "/compute/instance-types", Door::Scoped),
     ("get", "/compute/quota", Door::Scoped),
     ("get", "/compute/ws", Door::Scoped),
@@ -63,7 +74,8 @@ async fn no_operation_lets_a_wrong_caller_through() {
             let (_, _, door) =
                 known.unwrap_or_else(|| panic!("{method} {path} is not in the matrix: say who may call it"));
             seen += 1;
-            let url = path.replace("{id}", &id).replace("{token_id}", "1");
+            let url =
+                path.replace("{id}", &id).replace("{token_id}", "1").replace("{key_id}", "1").replace("{port}", "80");
             let call = async |token: Option<&str>| status(&server, method, &url, token).await;
             let what = format!("{method} {path}");
             if *door == Door::Public {
@@ -105,11 +117,23 @@ async fn status(server: &Server, method: &str, path: &str, token: Option<&str>) 
             .header("Upgrade", "websocket")
             .header("Sec-WebSocket-Version", "13")
             .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-    } else if method == Method::POST {
-        let login = json!({ "username": "x", "password": "x" });
-        request = request.json(&if path == "/auth/login" { login } else { json!({ "name": "x" }) });
+    } else if method == Method::POST || method == Method::PUT {
+        request = request.json(&body(path));
     }
     request.send().await.unwrap().status()
+}
+
+/// What the owner could send there.
+fn body(path: &str) -> Value {
+    match path.rsplit('/').next().unwrap_or_default() {
+        "login" => json!({ "username": "x", "password": "x" }),
+        "pull-policy" => json!({ "pull_policy": "Always" }),
+        "mounts" => json!({ "mount_paths": ["/data"] }),
+        "ssh" => json!({ "ssh_enabled": false }),
+        "ingress" => json!({ "port": 80 }),
+        "ssh-keys" => json!({ "name": "x", "public_key": include_str!("../../../core/tests/keys/ed25519.pub") }),
+        _ => json!({ "name": "x" }),
+    }
 }
 
 async fn revoked_token(server: &Server) -> String {

@@ -2,10 +2,12 @@
 
 mod namespace;
 mod policy;
+mod route;
 mod storage;
 mod workload;
 
 use berth_core::container::Container;
+use berth_core::exposure::Exposure;
 use berth_core::instance::InstanceTypes;
 use berth_core::names::{
     ANNOTATION_APPLIED, LABEL_CONTAINER, LABEL_INSTALLATION, LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY,
@@ -23,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) types: &'a InstanceTypes,
     pub(crate) installation: &'a str,
+    /// Containers are `<id>.compute.<domain>`.
+    pub(crate) domain: &'a str,
     /// Whether the cluster can give pods one; `false` only where the configuration merely prefers it.
     pub(crate) user_namespaces: bool,
 }
@@ -41,26 +45,31 @@ pub(crate) struct Objects {
     pub(crate) namespace: Value,
     /// Before anything runs; their order among themselves does not matter.
     pub(crate) fences: Vec<Object>,
-    /// Last; carries the hash of everything.
+    /// After them; carries the hash of everything.
     pub(crate) workload: Object,
+    /// Last, with the same hash: nobody is led to what is not there yet.
+    pub(crate) route: Value,
     pub(crate) hash: String,
 }
 
-pub(crate) fn objects(container: &Container, replicas: i32, context: &Context<'_>) -> Objects {
+pub(crate) fn objects(container: &Container, exposure: &Exposure, replicas: i32, context: &Context<'_>) -> Objects {
     let labels = labels(container, context.installation);
     let namespace = namespace::namespace(container, &labels);
     let fences = vec![
         namespace::quota(container, context.config, &labels),
         namespace::limits(container, context.config, &labels),
-        policy::policy(context, &[], &labels),
+        policy::policy(context, &exposure.targets(), container.spec.ssh_enabled, &labels),
         namespace::service_account(&labels),
         storage::claim(container, context.config, &labels),
         workload::service(&labels),
     ];
     let mut workload = workload::stateful_set(container, replicas, context, &labels);
-    let hash = hash(&namespace, &fences, &workload);
-    workload.body["metadata"]["annotations"] = json!({ ANNOTATION_APPLIED: hash });
-    Objects { namespace, fences, workload, hash }
+    let mut route = route::route(container, exposure, context, &labels);
+    let hash = hash(&namespace, &fences, [&workload.body, &route]);
+    for last in [&mut workload.body, &mut route] {
+        last["metadata"]["annotations"] = json!({ ANNOTATION_APPLIED: hash });
+    }
+    Objects { namespace, fences, workload, route, hash }
 }
 
 fn labels(container: &Container, installation: &str) -> Value {
@@ -72,10 +81,10 @@ fn labels(container: &Container, installation: &str) -> Value {
     })
 }
 
-fn hash(namespace: &Value, fences: &[Object], workload: &Object) -> String {
+fn hash(namespace: &Value, fences: &[Object], last: [&Value; 2]) -> String {
     let mut digest = Sha256::new();
     let bodies = std::iter::once(namespace).chain(fences.iter().map(|object| &object.body));
-    bodies.chain(std::iter::once(&workload.body)).for_each(|body| digest.update(body.to_string()));
+    bodies.chain(last).for_each(|body| digest.update(body.to_string()));
     digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 

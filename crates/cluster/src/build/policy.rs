@@ -1,9 +1,9 @@
-//! The network policy: nothing in, and out only to DNS and to the public internet. IPv4 alone; on a cluster with IPv6 the
+//! The network policy: in only by rules and SSH, and out only to DNS and to the public internet. IPv4 alone; on a cluster with IPv6 the
 //! absence of an IPv6 rule denies it.
 
 use std::collections::BTreeSet;
 
-use berth_core::names::NETWORK_POLICY;
+use berth_core::names::{AGENT_PORT, GATEWAY, LABEL_APP, NETWORK_POLICY, SYSTEM_NAMESPACE};
 use ipnet::Ipv4Net;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::ApiResource;
@@ -33,8 +33,9 @@ const NOT_PUBLIC: [&str; 17] = [
     "255.255.255.255/32",
 ];
 
-/// `open` are the target ports of public rules: reachable from public addresses only.
-pub(super) fn policy(context: &Context<'_>, open: &[u16], labels: &Value) -> Object {
+/// `open` are the target ports of public rules: reachable from public addresses and from the gateway. The agent's port is
+/// open to the gateway alone, and only while `ssh` is on.
+pub(super) fn policy(context: &Context<'_>, open: &[u16], ssh: bool, labels: &Value) -> Object {
     let except: Vec<String> = except(context).iter().map(ToString::to_string).collect();
     let public = json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } });
     let mut dns_peers = vec![json!({
@@ -46,8 +47,19 @@ pub(super) fn policy(context: &Context<'_>, open: &[u16], labels: &Value) -> Obj
         dns_peers.push(json!({ "ipBlock": { "cidr": format!("{address}/32") } }));
     }
     let dns_ports = json!([{ "protocol": "UDP", "port": 53 }, { "protocol": "TCP", "port": 53 }]);
-    let ports: Vec<Value> = open.iter().map(|port| json!({ "protocol": "TCP", "port": port })).collect();
-    let ingress = if ports.is_empty() { json!([]) } else { json!([{ "from": [public], "ports": ports }]) };
+    let gateway = json!({
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": SYSTEM_NAMESPACE } },
+        "podSelector": { "matchLabels": { LABEL_APP: GATEWAY } },
+    });
+    let port = |port: &u16| json!({ "protocol": "TCP", "port": port });
+    let mut ingress = Vec::new();
+    if !open.is_empty() {
+        let ports: Vec<Value> = open.iter().map(port).collect();
+        ingress.push(json!({ "from": [public, gateway], "ports": ports }));
+    }
+    if ssh {
+        ingress.push(json!({ "from": [gateway], "ports": [port(&AGENT_PORT)] }));
+    }
     let body = json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

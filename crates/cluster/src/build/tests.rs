@@ -2,8 +2,11 @@
 
 use berth_core::access::{Actor, Reach};
 use berth_core::container::Spec;
-use berth_core::id::{Generation, UserId};
+use berth_core::exposure::AcceptedKey;
+use berth_core::id::{Generation, KeyId, RuleId, UserId};
 use berth_core::image::ImageRef;
+use berth_core::ingress::{Protocol, PublicPort, Rule, TargetPort};
+use berth_core::key::PublicKey;
 use berth_core::lifecycle::{Desired, Observed, status};
 use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
@@ -36,6 +39,7 @@ fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
         external_ip: None,
         desired: Desired::Running,
         generation: Generation::FIRST,
+        restart_generation: Generation::FIRST,
         status: status(Desired::Running, &observed),
         observed,
         namespace_uid: None,
@@ -47,12 +51,18 @@ fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
 }
 
 fn built(container: &Container) -> Objects {
+    exposed(container, &Exposure::default())
+}
+
+fn exposed(container: &Container, exposure: &Exposure) -> Objects {
     let (config, types) = (Config::default(), InstanceTypes::default());
     let internal = ["203.0.114.9/32", "10.41.0.2/32"].iter().map(|net| net.parse().unwrap()).collect();
     let facts = Facts { internal, dns: Some("10.43.0.10".parse().unwrap()), architectures: vec![] };
     let installation = "0123456789abcdef";
-    let context = Context { config: &config, facts: &facts, types: &types, installation, user_namespaces: true };
-    objects(container, 1, &context)
+    let domain = "example.com";
+    let context =
+        Context { config: &config, facts: &facts, types: &types, installation, domain, user_namespaces: true };
+    objects(container, exposure, 1, &context)
 }
 
 #[test]
@@ -60,9 +70,50 @@ fn the_objects_of_a_container() {
     let objects = built(&container("my-app", "registry.berth.internal/berth/base:latest", vec!["/root".into()]));
     let bodies: Vec<&Value> = std::iter::once(&objects.namespace)
         .chain(objects.fences.iter().map(|o| &o.body))
-        .chain([&objects.workload.body])
+        .chain([&objects.workload.body, &objects.route])
         .collect();
     insta::assert_json_snapshot!(bodies);
+}
+
+fn open(port: i64, target: i64, protocol: Protocol) -> Rule {
+    let (port, target) = (PublicPort::new(port).unwrap(), TargetPort::new(target).unwrap());
+    Rule { id: RuleId(1), port, target, protocol, created_at: chrono::DateTime::UNIX_EPOCH }
+}
+
+fn wide_open() -> Exposure {
+    let rules = vec![open(80, 8080, Protocol::Http), open(443, 8080, Protocol::Http), open(8022, 22, Protocol::Tcp)];
+    let key = PublicKey::from_stored("ssh-ed25519 AAAA ann's laptop".into(), "SHA256:x".into());
+    Exposure { rules, keys: vec![AcceptedKey { id: KeyId(3), key }] }
+}
+
+#[test]
+fn rules_and_ssh_show_in_the_policy_and_in_the_route() {
+    let mut container = container("my-app", "b", vec!["/root".into()]);
+    container.spec.ssh_enabled = true;
+    let objects = exposed(&container, &wide_open());
+    let policy = objects.fences.iter().find(|object| object.resource.kind == "NetworkPolicy").unwrap();
+    insta::assert_json_snapshot!((&policy.body["spec"]["ingress"], &objects.route));
+}
+
+#[test]
+fn access_never_changes_the_pod() {
+    let closed = container("a", "b", vec!["/root".into()]);
+    let mut with_ssh = closed.clone();
+    with_ssh.spec.ssh_enabled = true;
+    with_ssh.generation = Generation(7);
+    let (one, two) = (built(&closed), exposed(&with_ssh, &wide_open()));
+    assert_ne!(one.hash, two.hash);
+    assert_eq!(one.workload.body["spec"], two.workload.body["spec"], "nothing rolls");
+}
+
+#[test]
+fn without_ssh_the_agents_port_is_closed() {
+    let objects = exposed(&container("a", "b", vec!["/root".into()]), &wide_open());
+    let policy = objects.fences.iter().find(|object| object.resource.kind == "NetworkPolicy").unwrap();
+    let ingress = policy.body["spec"]["ingress"].as_array().unwrap();
+    assert_eq!(ingress.len(), 1);
+    assert_eq!(ingress[0]["ports"].as_array().unwrap().len(), 2, "a target that two rules share is listed once");
+    assert!(!ingress[0]["ports"].to_string().contains("22022"));
 }
 
 #[test]
@@ -99,7 +150,7 @@ proptest! {
     #[test]
     fn hostile_input_gains_nothing(name in ".{0,200}", image in "\\PC{0,200}|\\.\\./.*|.*\n.*", path in "/.{0,100}|(\\.\\./){1,5}.*") {
         let objects = built(&container(&name, &image, vec![path]));
-        let all = std::iter::once(&objects.namespace).chain(objects.fences.iter().map(|o| &o.body)).chain([&objects.workload.body]);
+        let all = std::iter::once(&objects.namespace).chain(objects.fences.iter().map(|o| &o.body)).chain([&objects.workload.body, &objects.route]);
         for body in all {
             let mut seen = Vec::new();
             walk(body, &mut seen);

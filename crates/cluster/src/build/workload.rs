@@ -2,7 +2,7 @@
 
 use berth_core::container::Container;
 use berth_core::mount::sub_path;
-use berth_core::names::{LABEL_CONTAINER, MAIN, SERVICE, SERVICE_ACCOUNT, VOLUME_CLAIM, WORKLOAD};
+use berth_core::names::{ANNOTATION_RESTART, LABEL_CONTAINER, MAIN, SERVICE, SERVICE_ACCOUNT, VOLUME_CLAIM, WORKLOAD};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ApiResource;
@@ -46,7 +46,15 @@ pub(super) fn stateful_set(container: &Container, replicas: i32, context: &Conte
             "serviceName": SERVICE,
             "selector": { "matchLabels": { LABEL_CONTAINER: labels[LABEL_CONTAINER] } },
             "podManagementPolicy": "Parallel",
-            "template": { "metadata": { "labels": labels }, "spec": pod(container, context) },
+            // A changed template waits for the next pod: what needs one at once asks for it by the restart generation.
+            "updateStrategy": { "type": "OnDelete" },
+            "template": {
+                "metadata": {
+                    "labels": labels,
+                    "annotations": { ANNOTATION_RESTART: container.restart_generation.to_string() },
+                },
+                "spec": pod(container, context),
+            },
         },
     });
     Object { resource: ApiResource::erase::<StatefulSet>(&()), name: WORKLOAD, body }

@@ -10,14 +10,20 @@ pub enum Plan {
     Run,
     /// Apply all objects with no replica; the disk stays.
     Stop,
+    /// Delete the pod, so that one of the latest template takes its place. Nothing else replaces a running pod: a change of
+    /// the template alone waits for the next start.
+    Restart,
     Remove(RemoveStep),
     /// Nothing to do until something changes.
     Settled,
 }
 
-/// Deleting, in order: the pod goes while its network policy still stands, then the namespace, then the row.
+/// Deleting, in order: the route, so that nobody is led there any more; the pod, while its network policy still stands; the
+/// namespace; the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoveStep {
+    /// Delete the route.
+    Route,
     /// Delete the StatefulSet and its pod.
     Workload,
     /// Delete the namespace and with it everything inside, the disk included.
@@ -50,12 +56,27 @@ pub fn decide(desired: Desired, observed: &Observed, wanted: &str) -> Plan {
         }
         (Desired::Stopped, NamespaceState::Active { .. }) if up_to_date(0) => Plan::Settled,
         (Desired::Stopped, NamespaceState::Active { .. }) => Plan::Stop,
-        (Desired::Running, NamespaceState::Active { .. }) if up_to_date(1) => Plan::Settled,
+        (Desired::Running, NamespaceState::Active { .. }) if up_to_date(1) => {
+            if to_replace(observed) {
+                Plan::Restart
+            } else {
+                Plan::Settled
+            }
+        }
         (Desired::Running, NamespaceState::Absent | NamespaceState::Active { .. }) => Plan::Run,
     }
 }
 
+/// Not before the cluster has noted the new template: until then it would make the same pod again.
+fn to_replace(observed: &Observed) -> bool {
+    let noted = observed.workload.as_ref().is_some_and(|workload| workload.noted);
+    noted && observed.pod.as_ref().is_some_and(|pod| pod.outdated && !pod.terminating)
+}
+
 fn remove_step(observed: &Observed) -> RemoveStep {
+    if observed.route.is_some() {
+        return RemoveStep::Route;
+    }
     match (&observed.workload, &observed.pod) {
         (Some(_), _) => RemoveStep::Workload,
         (None, Some(pod)) if pod.terminating => RemoveStep::Await,

@@ -10,6 +10,9 @@ pub struct Observed {
     pub workload: Option<Workload>,
     pub volume: VolumeState,
     pub pod: Option<PodFacts>,
+    /// Hash on the route, if there is one: the gateway serves the container as of then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// The cluster's own words when it refused one of our objects (a quota, an admission plug-in).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -36,8 +39,11 @@ pub struct Workload {
     pub replicas: i32,
     /// Hash of the objects that were applied with it, from its annotation.
     pub applied: Option<String>,
-    /// The policy, and everything else that was applied before it, is still there.
+    /// The policy, and everything else that was applied with it, is still there; the route is as new as the workload.
     pub complete: bool,
+    /// The cluster has taken note of the latest template: a pod that it makes now is made from it.
+    #[serde(default)]
+    pub noted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,6 +66,9 @@ pub struct PodFacts {
     /// A deletion is under way.
     pub terminating: bool,
     pub restarts: i32,
+    /// It was made before the last intent that asks for a fresh pod, and is to be replaced.
+    #[serde(default)]
+    pub outdated: bool,
     /// How the main container last ended, if it did.
     pub last_exit: Option<Exit>,
 }

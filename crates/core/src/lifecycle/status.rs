@@ -104,7 +104,9 @@ pub fn status(desired: Desired, observed: &Observed) -> Status {
         (Desired::Stopped, None) => Status::of(Phase::Stopped),
         (Desired::Stopped, Some(_)) => Status::of(Phase::Stopped).during(Transition::Stopping),
         (Desired::Running, None) => without_pod(observed),
-        (Desired::Running, Some(pod)) if pod.terminating => Status::of(Phase::Pending).during(Transition::Restarting),
+        (Desired::Running, Some(pod)) if pod.terminating || pod.outdated => {
+            Status::of(Phase::Pending).during(Transition::Restarting)
+        }
         (Desired::Running, Some(pod)) => with_pod(pod),
     }
 }

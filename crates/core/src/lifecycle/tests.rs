@@ -37,7 +37,7 @@ fn stages() -> Vec<PodStage> {
 }
 
 fn pod(stage: PodStage) -> PodFacts {
-    PodFacts { stage, terminating: false, restarts: 0, last_exit: None }
+    PodFacts { stage, terminating: false, restarts: 0, outdated: false, last_exit: None }
 }
 
 fn active() -> NamespaceState {
@@ -58,8 +58,8 @@ fn everything() -> Vec<Observed> {
     let mut workloads = vec![None];
     for replicas in [0, 1] {
         for applied in [None, Some("old".to_owned()), Some(WANTED.to_owned())] {
-            for complete in [false, true] {
-                workloads.push(Some(Workload { replicas, applied: applied.clone(), complete }));
+            for (complete, noted) in [(false, true), (true, false), (true, true)] {
+                workloads.push(Some(Workload { replicas, applied: applied.clone(), complete, noted }));
             }
         }
     }
@@ -68,8 +68,15 @@ fn everything() -> Vec<Observed> {
     for stage in stages() {
         for terminating in [false, true] {
             for last_exit in exits.clone() {
-                pods.push(Some(PodFacts { stage: stage.clone(), terminating, restarts: 3, last_exit }));
+                pods.push(Some(PodFacts {
+                    stage: stage.clone(),
+                    terminating,
+                    restarts: 3,
+                    outdated: false,
+                    last_exit,
+                }));
             }
+            pods.push(Some(PodFacts { outdated: true, terminating, ..pod(stage.clone()) }));
         }
     }
     let mut all = Vec::new();
@@ -77,12 +84,14 @@ fn everything() -> Vec<Observed> {
         for workload in &workloads {
             for volume in &volumes {
                 for pod in &pods {
-                    for refused in [None, Some("exceeded quota".to_owned())] {
+                    let words = || Some("words".to_owned());
+                    for (route, refused) in [(None, None), (None, words()), (words(), None), (words(), words())] {
                         all.push(Observed {
                             namespace: namespace.clone(),
                             workload: workload.clone(),
                             volume: volume.clone(),
                             pod: pod.clone(),
+                            route,
                             refused,
                         });
                     }
@@ -119,8 +128,10 @@ fn a_running_container_shows_its_pod() {
         assert_eq!(words(&status(Desired::Running, &observed)), expected, "{stage:?}");
         assert_eq!(words(&status(Desired::Stopped, &observed)), "stopped stopping -", "{stage:?}");
         assert_eq!(words(&status(Desired::Deleted, &observed)), "stopped deleting -", "{stage:?}");
-        observed.pod = observed.pod.map(|pod| PodFacts { terminating: true, ..pod });
-        assert_eq!(words(&status(Desired::Running, &observed)), "pending restarting -", "{stage:?}");
+        for (terminating, outdated) in [(true, false), (false, true), (true, true)] {
+            observed.pod = observed.pod.map(|pod| PodFacts { terminating, outdated, ..pod });
+            assert_eq!(words(&status(Desired::Running, &observed)), "pending restarting -", "{stage:?}");
+        }
     }
 }
 
@@ -151,7 +162,7 @@ fn without_a_pod_the_reason_is_what_holds_it_up() {
 fn an_end_says_how() {
     let ended = |stage, code, out_of_memory| {
         let exit = Some(Exit { code, out_of_memory });
-        let pod = PodFacts { stage, terminating: false, restarts: 4, last_exit: exit };
+        let pod = PodFacts { stage, terminating: false, restarts: 4, outdated: false, last_exit: exit };
         status(Desired::Running, &Observed { namespace: active(), pod: Some(pod), ..Observed::default() })
     };
     let crashed = ended(PodStage::BackOff, 3, false);
@@ -182,7 +193,8 @@ fn every_pair_has_a_consistent_status() {
                 Desired::Running => assert_ne!(status.phase, Phase::Stopped, "{observed:?}"),
                 Desired::Stopped | Desired::Deleted => assert_eq!(status.phase, Phase::Stopped, "{observed:?}"),
             }
-            let ready = observed.pod.as_ref().is_some_and(|pod| pod.stage == PodStage::Ready && !pod.terminating);
+            let fresh = observed.pod.as_ref().filter(|pod| !pod.terminating && !pod.outdated);
+            let ready = fresh.is_some_and(|pod| pod.stage == PodStage::Ready);
             assert_eq!(status.phase == Phase::Running, desired == Desired::Running && ready, "{observed:?}");
         }
     }
@@ -194,7 +206,7 @@ fn a_plan_fits_what_is_wanted_and_touches_nothing_foreign() {
         for desired in Desired::ALL {
             let plan = decide(desired, &observed, WANTED);
             let fits = match plan {
-                Plan::Run => desired == Desired::Running,
+                Plan::Run | Plan::Restart => desired == Desired::Running,
                 Plan::Stop => desired == Desired::Stopped,
                 Plan::Remove(_) => desired == Desired::Deleted,
                 Plan::Settled => desired != Desired::Deleted,
@@ -206,6 +218,15 @@ fn a_plan_fits_what_is_wanted_and_touches_nothing_foreign() {
             if plan == Plan::Remove(RemoveStep::Namespace) {
                 // The policy goes with the namespace: nothing may run by then.
                 assert!(observed.pod.is_none() && observed.workload.is_none(), "{observed:?}");
+            }
+            if matches!(plan, Plan::Remove(RemoveStep::Workload | RemoveStep::Namespace)) {
+                assert!(observed.route.is_none(), "nobody is led to what is going: {observed:?}");
+            }
+            let outdated = observed.pod.as_ref().is_some_and(|pod| pod.outdated && !pod.terminating);
+            if plan == Plan::Restart {
+                // Only the latest template may take its place.
+                let workload = observed.workload.as_ref().unwrap();
+                assert!(outdated && workload.noted && workload.applied.as_deref() == Some(WANTED), "{observed:?}");
             }
             if plan == Plan::Remove(RemoveStep::Row) {
                 assert!(matches!(observed.namespace, NamespaceState::Absent | NamespaceState::Foreign));
@@ -222,13 +243,17 @@ fn a_plan_fits_what_is_wanted_and_touches_nothing_foreign() {
 
 /// What the cluster makes of a plan by the next pass. `None`: the row is gone.
 fn carried_out(plan: Plan, mut seen: Observed) -> Option<Observed> {
-    let applied = |replicas| Some(Workload { replicas, applied: Some(WANTED.to_owned()), complete: true });
+    let applied =
+        |replicas| Some(Workload { replicas, applied: Some(WANTED.to_owned()), complete: true, noted: false });
+    let route = Some(WANTED.to_owned());
     match plan {
         Plan::Run => {
             seen.namespace = active();
-            (seen.workload, seen.volume) = (applied(1), VolumeState::Bound);
+            (seen.workload, seen.volume, seen.route) = (applied(1), VolumeState::Bound, route);
         }
-        Plan::Stop => (seen.workload, seen.volume) = (applied(0), VolumeState::Bound),
+        Plan::Stop => (seen.workload, seen.volume, seen.route) = (applied(0), VolumeState::Bound, route),
+        Plan::Restart => seen.pod = seen.pod.map(|pod| PodFacts { terminating: true, ..pod }),
+        Plan::Remove(RemoveStep::Route) => seen.route = None,
         Plan::Remove(RemoveStep::Workload) => {
             seen.workload = None;
             seen.pod = seen.pod.map(|pod| PodFacts { terminating: true, ..pod });
@@ -236,7 +261,8 @@ fn carried_out(plan: Plan, mut seen: Observed) -> Option<Observed> {
         Plan::Remove(RemoveStep::Namespace) => seen.namespace = NamespaceState::Terminating { uid: UID.to_owned() },
         Plan::Remove(RemoveStep::Row) => return None,
         Plan::Remove(RemoveStep::Await) | Plan::Settled => {
-            // Time passes: what is going is gone.
+            // Time passes: what was applied is noted, what is going is gone.
+            seen.workload = seen.workload.map(|workload| Workload { noted: true, ..workload });
             match seen.namespace {
                 NamespaceState::Terminating { .. } => return Some(Observed::default()),
                 NamespaceState::Absent | NamespaceState::Active { .. } | NamespaceState::Foreign => {}
@@ -260,7 +286,8 @@ fn from_every_state_the_plans_come_to_an_end() {
                 };
                 let plan = decide(desired, &now, WANTED);
                 let going = matches!(now.namespace, NamespaceState::Terminating { .. });
-                if plan == Plan::Settled && !going {
+                let unnoted = now.workload.as_ref().is_some_and(|workload| !workload.noted);
+                if plan == Plan::Settled && !going && !unnoted {
                     ended = desired != Desired::Deleted;
                     break;
                 }

@@ -2,20 +2,28 @@
 
 mod accounts;
 mod containers;
+mod exposures;
+mod keys;
 mod reconcile;
+mod settings;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub use accounts::Accounts;
 pub use containers::Containers;
+pub use exposures::Exposures;
+pub use keys::Keys;
 pub use reconcile::Reconcile;
+pub use settings::Settings;
 
 use crate::{Audit, Hints, Result};
 
 /// All that is kept.
 #[async_trait]
-pub trait Store: Accounts + Containers + Reconcile + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store:
+    Accounts + Containers + Exposures + Keys + Reconcile + Settings + Send + Sync + std::fmt::Debug + 'static
+{
     /// Appends to the audit log.
     async fn audit(&self, entry: &Audit) -> Result<()>;
     /// Removes expired sessions and idempotency keys older than 24 hours.

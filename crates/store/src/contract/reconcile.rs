@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use berth_core::container::Container;
+use berth_core::exposure::Exposure;
 use berth_core::id::{ContainerId, Generation};
 use berth_core::isolation::Isolation;
 use berth_core::lifecycle::Observed;
@@ -16,6 +17,8 @@ pub trait Reconcile {
     /// Ids of all rows, deleted ones included, as long as they are there.
     async fn all_ids(&self) -> Result<Vec<ContainerId>>;
     async fn for_reconcile(&self, id: ContainerId) -> Result<Option<Container>>;
+    /// How it can be reached: at least as new as a row that was read before. Empty when there is no such row.
+    async fn exposure(&self, id: ContainerId) -> Result<Exposure>;
     /// Records the namespace that was made for a row, once: [`Error::Stale`] when another is recorded already.
     async fn claim_namespace(&self, id: ContainerId, uid: &str) -> Result<()>;
     /// Forgets the claimed namespace after it was seen gone, so that a new one may be made.

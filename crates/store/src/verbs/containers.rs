@@ -140,20 +140,27 @@ macro_rules! implement_containers {
                 );
                 let query = sqlx::query(sql).bind(id.to_string()).bind(owner.to_string());
                 let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
-                let container = rows::$rows::container(&row)?;
+                let mut container = rows::$rows::container(&row)?;
                 if container.desired == desired {
                     return Ok(container);
+                }
+                // A start that comes before the stop has removed the pod still gets a fresh one.
+                let starts = desired == Desired::Running;
+                if let Some(pod) = container.observed.pod.as_mut().filter(|_| starts) {
+                    pod.outdated = true;
                 }
                 let status = status(desired, &container.observed);
                 let deleted_at = now.filter(|_| desired == Desired::Deleted).map(|at| at.naive_utc());
                 let stopped_at = now.map(|at| at.naive_utc());
                 let sql = "UPDATE containers SET desired = $2, generation = generation + 1, status = $3, transition = $4, \
-                           reason = $5, message = $6, stopped_at = $7, deleted_at = $8, memory_used_mb = NULL \
+                           reason = $5, message = $6, stopped_at = $7, deleted_at = $8, memory_used_mb = NULL, \
+                           observed = $9, restart_generation = CASE WHEN $10 THEN generation + 1 ELSE restart_generation END \
                            WHERE id = $1 RETURNING *";
                 let query = sqlx::query(sql).bind(id.to_string()).bind(desired.as_str()).bind(status.phase.as_str());
                 let query = query.bind(status.transition.map(Transition::as_str));
                 let query = query.bind(status.reason.map(Reason::as_str)).bind(status.message);
-                let row = query.bind(stopped_at).bind(deleted_at).fetch_one(&mut *tx.inner).await?;
+                let query = query.bind(stopped_at).bind(deleted_at).bind(rows::encode(&container.observed)?).bind(starts);
+                let row = query.fetch_one(&mut *tx.inner).await?;
                 tx.hint(match desired {
                     Desired::Deleted => Hint::Listed { id, owner },
                     Desired::Running | Desired::Stopped => Hint::Changed { id, owner },

@@ -4,17 +4,26 @@
 
 mod accounts;
 mod containers;
+mod exposures;
+mod keys;
 mod reconcile;
+mod settings;
 
 pub(crate) use accounts::implement_accounts;
 pub(crate) use containers::{implement_containers, usage};
+pub(crate) use exposures::implement_exposures;
+pub(crate) use keys::implement_keys;
 pub(crate) use reconcile::implement_reconcile;
+pub(crate) use settings::implement_settings;
 
 macro_rules! implement_store {
     ($store:ty, $rows:ident) => {
         implement_accounts!($store, $rows);
         implement_containers!($store, $rows);
+        implement_exposures!($store, $rows);
+        implement_keys!($store, $rows);
         implement_reconcile!($store, $rows);
+        implement_settings!($store, $rows);
 
         #[async_trait]
         impl Store for $store {
@@ -55,14 +64,20 @@ macro_rules! store_prelude {
     () => {
         use async_trait::async_trait;
         use berth_core::access::{
-            AccountGrant, Administer, CreateContainer, Delete, Grant, ListContainers, ManageTokens, Read, Start, Stop,
+            AccountGrant, Administer, CreateContainer, CreateKey, Delete, DeleteKey, Grant, ListContainers, ListKeys,
+            ManageTokens, Read, Start, Stop, Update,
         };
         use berth_core::container::Container;
-        use berth_core::id::{ContainerId, Generation, TokenId, UserId};
+        use berth_core::exposure::{AcceptedKey, Exposure};
+        use berth_core::id::{ContainerId, Generation, KeyId, TokenId, UserId};
+        use berth_core::ingress::{NewRule, PublicPort, Rule};
         use berth_core::isolation::Isolation;
+        use berth_core::key::SshKey;
         use berth_core::lifecycle::{Desired, Observed, Phase, Reason, Transition, status};
+        use berth_core::mount::MountPaths;
         use berth_core::name::Username;
         use berth_core::names::Names;
+        use berth_core::pull_policy::PullPolicy;
         use berth_core::quota::{Quota, Usage};
         use berth_core::user::User;
         use chrono::{DateTime, NaiveDateTime, Utc};
@@ -71,8 +86,9 @@ macro_rules! store_prelude {
         use crate::hint::Hub;
         use crate::rows;
         use crate::{
-            Accounts, ApiToken, Audit, Containers, Created, Credential, Error, Hint, Hints, IdempotencyKey,
-            LocalAccount, NewApiToken, NewContainer, Reconcile, Result, SecretHash, Session, Store,
+            Accounts, ApiToken, Audit, Containers, Created, Credential, Error, Exposures, Hint, Hints, IdempotencyKey,
+            Keys, LocalAccount, NewApiToken, NewContainer, NewSshKey, Reconcile, Remounted, Result, SecretHash,
+            Session, Settings, SshAccess, Store,
         };
     };
 }

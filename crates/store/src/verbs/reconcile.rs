@@ -19,6 +19,18 @@ macro_rules! implement_reconcile {
                 query.fetch_optional(&self.reader).await?.map(|row| rows::$rows::container(&row)).transpose()
             }
 
+            async fn exposure(&self, id: ContainerId) -> Result<Exposure> {
+                let sql = "SELECT * FROM ingress_rules WHERE container_id = $1 ORDER BY port";
+                let found = sqlx::query(sql).bind(id.as_str()).fetch_all(&self.reader).await?;
+                let rules = found.iter().map(rows::$rows::rule).collect::<Result<_>>()?;
+                let sql = "SELECT k.* FROM ssh_keys k JOIN container_keys c ON c.key_id = k.id \
+                           WHERE c.container_id = $1 ORDER BY k.id";
+                let found = sqlx::query(sql).bind(id.as_str()).fetch_all(&self.reader).await?;
+                let accepted = |key: SshKey| AcceptedKey { id: key.id, key: key.key };
+                let keys = found.iter().map(|row| rows::$rows::key(row).map(accepted)).collect::<Result<_>>()?;
+                Ok(Exposure { rules, keys })
+            }
+
             async fn claim_namespace(&self, id: ContainerId, uid: &str) -> Result<()> {
                 let sql = "UPDATE containers SET namespace_uid = $2 \
                            WHERE id = $1 AND (namespace_uid IS NULL OR namespace_uid = $2)";

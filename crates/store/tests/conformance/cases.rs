@@ -21,8 +21,8 @@ use chrono::{TimeDelta, Utc};
 use futures::StreamExt;
 use futures::future::join_all;
 
-type Db = Arc<dyn Store>;
-type Case = fn(Db) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Db = Arc<dyn Store>;
+pub(crate) type Case = fn(Db) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
@@ -49,13 +49,13 @@ cases!(
     what_a_cluster_showed_is_remembered,
 );
 
-async fn user(store: &Db, name: &str) -> Actor {
+pub(crate) async fn user(store: &Db, name: &str) -> Actor {
     let name = Username::parse(name).unwrap();
     let user = store.add_local_user(&name, false, "hash", Utc::now()).await.unwrap();
     Actor::authenticated(user, Reach::Login)
 }
 
-fn new(name: &str) -> NewContainer {
+pub(crate) fn new(name: &str) -> NewContainer {
     let spec = Spec {
         name: ContainerName::parse(name).unwrap(),
         image: ImageRef::from_stored("registry.example/base:latest".into()),
@@ -69,12 +69,17 @@ fn new(name: &str) -> NewContainer {
     NewContainer { id: ContainerId::from_random(rand::random()), spec, keys: vec![], created_at: Utc::now() }
 }
 
-async fn create(store: &Db, actor: &Actor, new: &NewContainer, key: Option<&IdempotencyKey>) -> Result<Created, Error> {
+pub(crate) async fn create(
+    store: &Db,
+    actor: &Actor,
+    new: &NewContainer,
+    key: Option<&IdempotencyKey>,
+) -> Result<Created, Error> {
     let grant = actor.may_account::<CreateContainer>().unwrap();
     store.create_container(&grant, new, &Quota::default(), key).await
 }
 
-async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {
+pub(crate) async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {
     let new = new(name);
     create(store, actor, &new, None).await.unwrap();
     new.id
@@ -275,7 +280,7 @@ async fn hints_within_one_store(store: Db) {
     hints_of(store.clone(), store).await;
 }
 
-async fn next(hints: &mut Hints, wanted: Hint) {
+pub(crate) async fn next(hints: &mut Hints, wanted: Hint) {
     let found = async { while hints.next().await.expect("hints do not end") != wanted {} };
     let waited = tokio::time::timeout(Duration::from_secs(20), found).await;
     waited.unwrap_or_else(|_| panic!("gave up waiting for {wanted:?}"));

@@ -1,6 +1,7 @@
 //! One suite, both databases: a temporary SQLite file, and a PostgreSQL server that this test starts from Debian's package.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test code; a failing case is named by the line before")]
 
+mod access;
 mod cases;
 mod server;
 
@@ -9,7 +10,7 @@ use berth_store::open;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sqlite_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    for (number, (name, case)) in cases::ALL.iter().enumerate() {
+    for (number, (name, case)) in cases::ALL.iter().chain(access::ALL).enumerate() {
         println!("case: {name}");
         let url = format!("sqlite://{}/{number}.db", folder.path().display());
         case(open(&url).await.unwrap()).await;
@@ -21,7 +22,7 @@ async fn sqlite_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn postgres_conforms() {
     let server = server::Server::start().await;
-    for (number, (name, case)) in cases::ALL.iter().enumerate() {
+    for (number, (name, case)) in cases::ALL.iter().chain(access::ALL).enumerate() {
         println!("case: {name}");
         let url = server.database(&format!("case{number}")).await;
         case(open(&url).await.unwrap()).await;

@@ -1,0 +1,157 @@
+//! Ingress rules: which port of a container's host name leads to which port inside.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+use crate::id::RuleId;
+use crate::names::AGENT_PORT;
+
+/// A port of the gateway: 80, 443 or 8000–8999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PublicPort(u16);
+
+impl PublicPort {
+    /// A rule on it and `https_enabled` are one thing.
+    pub const HTTPS: Self = Self(443);
+
+    /// # Errors
+    /// [`Invalid`] with field `port`.
+    pub fn new(port: i64) -> Result<Self, Invalid> {
+        match u16::try_from(port) {
+            Ok(port @ (80 | 443 | 8000..=8999)) => Ok(Self(port)),
+            Ok(_) | Err(_) => Err(Invalid::new("port", "port is 80, 443 or one of 8000 to 8999")),
+        }
+    }
+
+    /// For rows that were checked when they were written.
+    pub fn from_stored(port: u16) -> Self {
+        Self(port)
+    }
+
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// A port inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TargetPort(u16);
+
+impl TargetPort {
+    /// # Errors
+    /// [`Invalid`] with field `target_port`. The agent's port is refused: a rule would open it to everybody.
+    pub fn new(port: i64) -> Result<Self, Invalid> {
+        match u16::try_from(port) {
+            Ok(AGENT_PORT) => {
+                Err(Invalid::new("target_port", format!("port {AGENT_PORT} belongs to Berth's own agent")))
+            }
+            Ok(port @ 1..) => Ok(Self(port)),
+            Ok(0) | Err(_) => Err(Invalid::new("target_port", "target_port is a number from 1 to 65535")),
+        }
+    }
+
+    /// For rows that were checked when they were written.
+    pub fn from_stored(port: u16) -> Self {
+        Self(port)
+    }
+
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl From<PublicPort> for TargetPort {
+    fn from(port: PublicPort) -> Self {
+        Self(port.0)
+    }
+}
+
+/// What the gateway speaks on the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1, h2 and WebSocket, told apart by host name.
+    #[default]
+    Http,
+    /// Bytes as they are, where the container has an address of its own.
+    Tcp,
+}
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "http" => Ok(Self::Http),
+            "tcp" => Ok(Self::Tcp),
+            _ => Err(Invalid::new("protocol", "protocol is \"http\" or \"tcp\"")),
+        }
+    }
+}
+
+/// What a rule says, before it has a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRule {
+    pub port: PublicPort,
+    pub target: TargetPort,
+    pub protocol: Protocol,
+}
+
+/// One row of `ingress_rules`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    pub id: RuleId,
+    pub port: PublicPort,
+    pub target: TargetPort,
+    pub protocol: Protocol,
+    pub created_at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_ports() {
+        for good in [80, 443, 8000, 8080, 8999] {
+            assert_eq!(PublicPort::new(good).map(|port| i64::from(port.get())), Ok(good));
+        }
+        for bad in [i64::MIN, -80, 0, 1, 22, 79, 81, 442, 444, 7999, 9000, 65_535, 65_616, i64::MAX] {
+            assert_eq!(PublicPort::new(bad).unwrap_err().field, "port", "{bad}");
+        }
+    }
+
+    #[test]
+    fn target_ports() {
+        for good in [1, 22, 3000, 22_021, 65_535] {
+            assert_eq!(TargetPort::new(good).map(|port| i64::from(port.get())), Ok(good));
+        }
+        for bad in [i64::MIN, -1, 0, i64::from(AGENT_PORT), 65_536, i64::MAX] {
+            assert_eq!(TargetPort::new(bad).unwrap_err().field, "target_port", "{bad}");
+        }
+    }
+
+    #[test]
+    fn protocols() {
+        for protocol in [Protocol::Http, Protocol::Tcp] {
+            assert_eq!(protocol.as_str().parse(), Ok(protocol));
+        }
+        for bad in ["", "HTTP", "udp", "http\n"] {
+            assert_eq!(bad.parse::<Protocol>().unwrap_err().field, "protocol");
+        }
+    }
+}
