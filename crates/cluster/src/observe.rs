@@ -133,8 +133,11 @@ fn stage(pod: &Pod, main: Option<&ContainerStatus>) -> PodStage {
     if pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_none() {
         let conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
         let refused = conditions.into_iter().find(|condition| condition.reason.as_deref() == Some("Unschedulable"));
-        return match refused {
-            Some(condition) => PodStage::Unschedulable { message: condition.message.clone().unwrap_or_default() },
+        let words = refused.map(|condition| condition.message.clone().unwrap_or_default());
+        return match words {
+            // The disk is being made, which every new pod waits for a moment; when it cannot be made, the claim says so.
+            Some(message) if message.contains("unbound immediate PersistentVolumeClaims") => PodStage::Unscheduled,
+            Some(message) => PodStage::Unschedulable { message },
             None => PodStage::Unscheduled,
         };
     }
@@ -172,6 +175,9 @@ fn explain(observed: &mut Observed, warnings: &[Event]) {
         let of = |event: &&Event| event.reason.as_deref().is_some_and(|reason| reasons.contains(&reason));
         warnings.iter().filter(of).filter_map(|event| event.message.clone()).next_back()
     };
+    if let (VolumeState::Pending, Some(message)) = (&observed.volume, last(&["ProvisioningFailed"])) {
+        observed.volume = VolumeState::Failed { message };
+    }
     if let Some(pod) = &mut observed.pod {
         if let (PodStage::Starting, Some(message)) = (&pod.stage, last(&["FailedMount", "FailedAttachVolume"])) {
             pod.stage = PodStage::VolumeFailed { message };
@@ -180,9 +186,6 @@ fn explain(observed: &mut Observed, warnings: &[Event]) {
     }
     observed.refused =
         last(&["FailedCreate"]).filter(|message| !is_quota_settling(message) && !message.contains("not found"));
-    if let (VolumeState::Pending, Some(message)) = (&observed.volume, last(&["ProvisioningFailed"])) {
-        observed.volume = VolumeState::Failed { message };
-    }
 }
 
 #[cfg(test)]
@@ -211,6 +214,10 @@ mod tests {
         assert_eq!(stage_of(&none, &json!({ "phase": "Pending" })), PodStage::Unscheduled);
         let refused = json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "words" }] });
         assert_eq!(stage_of(&none, &refused), PodStage::Unschedulable { message: words() });
+        let mut waits = refused.clone();
+        waits["conditions"][0]["message"] =
+            json!("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.");
+        assert_eq!(stage_of(&none, &waits), PodStage::Unscheduled);
         assert_eq!(stage_of(&node, &json!({ "phase": "Pending" })), PodStage::Starting);
         assert_eq!(stage_of(&node, &waiting("ContainerCreating")), PodStage::Starting);
         assert_eq!(stage_of(&node, &waiting("ImagePullBackOff")), PodStage::ImagePullFailed { message: words() });

@@ -107,6 +107,8 @@ pub fn status(desired: Desired, observed: &Observed) -> Status {
         (Desired::Running, Some(pod)) if pod.terminating || pod.outdated => {
             Status::of(Phase::Pending).during(Transition::Restarting)
         }
+        // It waits for its disk, if that is what cannot be had.
+        (Desired::Running, Some(pod)) if pod.stage == PodStage::Unscheduled => without_pod(observed),
         (Desired::Running, Some(pod)) => with_pod(pod),
     }
 }

@@ -136,6 +136,14 @@ fn a_running_container_shows_its_pod() {
 }
 
 #[test]
+fn a_pod_that_waits_for_its_disk_shows_what_is_wrong_with_the_disk() {
+    let volume = VolumeState::Failed { message: "full".to_owned() };
+    let waits = pod(PodStage::Unscheduled);
+    let observed = Observed { namespace: active(), volume, pod: Some(waits), ..Observed::default() };
+    assert_eq!(words(&status(Desired::Running, &observed)), "pending starting VolumeFailed");
+}
+
+#[test]
 fn without_a_pod_the_reason_is_what_holds_it_up() {
     let none = Observed::default;
     let table = [
