@@ -41,3 +41,43 @@ impl Drop for PublicHost {
         ip(&format!("netns delete {NAMESPACE}"));
     }
 }
+
+/// A visitor from outside: another network namespace beside the public host, for tests that run at the same time.
+#[derive(Debug)]
+pub struct Visitor;
+
+const VISITOR: &str = "berth-visitor";
+
+impl Visitor {
+    pub fn arrive() -> Self {
+        ip("link delete berth-vis");
+        ip(&format!("netns delete {VISITOR}"));
+        for line in [
+            format!("netns add {VISITOR}"),
+            format!("link add berth-vis type veth peer name eth0 netns {VISITOR}"),
+            "address add 198.51.100.241/30 dev berth-vis".to_owned(),
+            "link set berth-vis up".to_owned(),
+            format!("-n {VISITOR} address add 198.51.100.242/30 dev eth0"),
+            format!("-n {VISITOR} link set eth0 up"),
+            format!("-n {VISITOR} route add default via 198.51.100.241"),
+        ] {
+            assert!(ip(&line), "ip {line}");
+        }
+        Self
+    }
+
+    /// Whether a TCP connection to there is accepted within two seconds.
+    pub async fn reaches(&self, address: &str, port: u16) -> bool {
+        let mut command = tokio::process::Command::new("nsenter");
+        let connect = format!("</dev/tcp/{address}/{port}");
+        command.args([&format!("--net=/run/netns/{VISITOR}"), "timeout", "2", "bash", "-c", &connect]);
+        command.stderr(Stdio::null()).status().await.expect("nsenter runs").success()
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        ip("link delete berth-vis");
+        ip(&format!("netns delete {VISITOR}"));
+    }
+}
