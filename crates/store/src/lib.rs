@@ -5,6 +5,7 @@
 //! else answers [`Error::NotFound`] like one that does not exist. Every write that changes what is wanted or seen posts a
 //! [`Hint`]; a hint only wakes its readers, who re-read the row.
 
+mod audit;
 mod contract;
 mod error;
 mod hint;
@@ -16,11 +17,13 @@ mod verbs;
 
 use std::sync::Arc;
 
-pub use contract::{Accounts, Containers, Reconcile, Store};
+pub use audit::{Audit, AuditFilter, AuditLine};
+pub use contract::{Accounts, Containers, People, Reconcile, Store};
 pub use error::Error;
 pub use hint::{Hint, Hints};
 pub use model::{
-    ApiToken, Audit, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, SecretHash, Session,
+    ApiToken, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, OutsideUser, Person,
+    SecretHash, Session,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod container;
+mod people;
 mod problem;
 mod socket;
 
@@ -9,5 +10,6 @@ pub use auth::{LoggedIn, Login, Me, NewToken, Token, TokenCreated, Tokens};
 pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };
+pub use people::{AdminUser, AdminUsers, AuditEntry, AuditPage, Suspension};
 pub use problem::Problem;
 pub use socket::{Frame, StatusUpdate};

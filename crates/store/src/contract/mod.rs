@@ -2,6 +2,7 @@
 
 mod accounts;
 mod containers;
+mod people;
 mod reconcile;
 
 use async_trait::async_trait;
@@ -9,14 +10,15 @@ use chrono::{DateTime, Utc};
 
 pub use accounts::Accounts;
 pub use containers::Containers;
+pub use people::People;
 pub use reconcile::Reconcile;
 
 use crate::{Audit, Hints, Result};
 
 /// All that is kept.
 #[async_trait]
-pub trait Store: Accounts + Containers + Reconcile + Send + Sync + std::fmt::Debug + 'static {
-    /// Appends to the audit log.
+pub trait Store: Accounts + Containers + People + Reconcile + Send + Sync + std::fmt::Debug + 'static {
+    /// Appends to the audit log what changed nothing: somebody was refused. Changes write their own line, in their transaction.
     async fn audit(&self, entry: &Audit) -> Result<()>;
     /// Removes expired sessions and idempotency keys older than 24 hours.
     async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<()>;

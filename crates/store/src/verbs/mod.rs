@@ -4,28 +4,27 @@
 
 mod accounts;
 mod containers;
+mod people;
 mod reconcile;
 
 pub(crate) use accounts::implement_accounts;
 pub(crate) use containers::{implement_containers, usage};
+pub(crate) use people::implement_people;
 pub(crate) use reconcile::implement_reconcile;
 
 macro_rules! implement_store {
     ($store:ty, $rows:ident) => {
         implement_accounts!($store, $rows);
         implement_containers!($store, $rows);
+        implement_people!($store, $rows);
         implement_reconcile!($store, $rows);
 
         #[async_trait]
         impl Store for $store {
             async fn audit(&self, entry: &Audit) -> Result<()> {
-                let sql = "INSERT INTO audit_log (at, user_id, username, action, target, origin, outcome, request_id) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-                let query = sqlx::query(sql).bind(entry.at.naive_utc()).bind(entry.user.map(|user| user.0));
-                let query = query.bind(entry.username.as_ref().map(Username::as_str)).bind(entry.action);
-                let query = query.bind(&entry.target).bind(&entry.from).bind(entry.outcome).bind(&entry.request_id);
-                query.execute(&self.writer).await?;
-                Ok(())
+                let mut tx = self.begin().await?;
+                self.record(&mut tx, entry).await?;
+                self.commit(tx).await
             }
 
             async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<()> {
@@ -57,6 +56,7 @@ macro_rules! store_prelude {
         use berth_core::access::{
             AccountGrant, Administer, CreateContainer, Delete, Grant, ListContainers, ManageTokens, Read, Start, Stop,
         };
+        use berth_core::audit::{Action, By, Origin};
         use berth_core::container::Container;
         use berth_core::id::{ContainerId, Generation, TokenId, UserId};
         use berth_core::lifecycle::{Desired, Observed, Phase, Reason, Transition, status};
@@ -70,8 +70,9 @@ macro_rules! store_prelude {
         use crate::hint::Hub;
         use crate::rows;
         use crate::{
-            Accounts, ApiToken, Audit, Containers, Created, Credential, Error, Hint, Hints, IdempotencyKey,
-            LocalAccount, NewApiToken, NewContainer, Reconcile, Result, SecretHash, Session, Store,
+            Accounts, ApiToken, Audit, AuditFilter, AuditLine, Containers, Created, Credential, Error, Hint, Hints,
+            IdempotencyKey, LocalAccount, NewApiToken, NewContainer, OutsideUser, People, Person, Reconcile, Result,
+            SecretHash, Session, Store,
         };
     };
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_core::access::{Actor, CreateContainer, Delete, ListContainers, ManageTokens, Reach, Read, Start, Stop};
+use berth_core::audit::Origin;
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, Generation, KeyId, UserId};
 use berth_core::image::ImageRef;
@@ -15,13 +16,15 @@ use berth_core::name::{ContainerName, Username};
 use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
 use berth_core::size::{MemoryMb, StorageGb};
-use berth_store::{Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, SecretHash, Session, Store};
+use berth_store::{
+    Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, OutsideUser, SecretHash, Session, Store,
+};
 use chrono::{TimeDelta, Utc};
 use futures::StreamExt;
 use futures::future::join_all;
 
-type Db = Arc<dyn Store>;
-type Case = fn(Db) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Db = Arc<dyn Store>;
+pub(crate) type Case = fn(Db) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
@@ -46,13 +49,13 @@ cases!(
     hints_within_one_store,
 );
 
-async fn user(store: &Db, name: &str) -> Actor {
+pub(crate) async fn user(store: &Db, name: &str) -> Actor {
     let name = Username::parse(name).unwrap();
     let user = store.add_local_user(&name, false, "hash", Utc::now()).await.unwrap();
-    Actor::authenticated(user, Reach::Login)
+    Actor::authenticated(user, Reach::Login, Origin::local(Utc::now()))
 }
 
-fn new(name: &str) -> NewContainer {
+pub(crate) fn new(name: &str) -> NewContainer {
     let spec = Spec {
         name: ContainerName::parse(name).unwrap(),
         image: ImageRef::from_stored("registry.example/base:latest".into()),
@@ -66,12 +69,17 @@ fn new(name: &str) -> NewContainer {
     NewContainer { id: ContainerId::from_random(rand::random()), spec, keys: vec![], created_at: Utc::now() }
 }
 
-async fn create(store: &Db, actor: &Actor, new: &NewContainer, key: Option<&IdempotencyKey>) -> Result<Created, Error> {
+pub(crate) async fn create(
+    store: &Db,
+    actor: &Actor,
+    new: &NewContainer,
+    key: Option<&IdempotencyKey>,
+) -> Result<Created, Error> {
     let grant = actor.may_account::<CreateContainer>().unwrap();
     store.create_container(&grant, new, &Quota::default(), key).await
 }
 
-async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {
+pub(crate) async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {
     let new = new(name);
     create(store, actor, &new, None).await.unwrap();
     new.id
@@ -212,10 +220,10 @@ async fn sessions_and_tokens_end(store: Db) {
     let hash = SecretHash([1; 32]);
     let session =
         Session { hash: hash.clone(), user: actor.user().id, created_at: now, expires_at: now + TimeDelta::hours(1) };
-    store.add_session(&session).await.unwrap();
+    store.add_session(actor.by(), &session).await.unwrap();
     assert!(store.session(&hash, now).await.unwrap().is_some());
     assert!(store.session(&hash, now + TimeDelta::hours(2)).await.unwrap().is_none());
-    store.end_session(&hash).await.unwrap();
+    store.end_session(actor.by(), &hash).await.unwrap();
     assert!(store.session(&hash, now).await.unwrap().is_none());
 
     let grant = actor.may_account::<ManageTokens>().unwrap();
@@ -237,7 +245,10 @@ async fn provisioning_is_idempotent(store: Db) {
     user(&store, "ann").await;
     let tries = join_all((0..10).map(|_| {
         let (store, name) = (store.clone(), name.clone());
-        tokio::spawn(async move { store.provision_user("jwt:7", Some(UserId(7)), &name, Utc::now()).await })
+        tokio::spawn(async move {
+            let seen = OutsideUser { subject: "jwt:7", id: Some(UserId(7)), username: &name, is_admin: None };
+            store.provision_user(seen, &Origin::local(Utc::now())).await
+        })
     }));
     for one in tries.await {
         let user = one.unwrap().unwrap();
@@ -251,7 +262,7 @@ async fn hints_within_one_store(store: Db) {
     hints_of(store.clone(), store).await;
 }
 
-async fn next(hints: &mut Hints, wanted: Hint) {
+pub(crate) async fn next(hints: &mut Hints, wanted: Hint) {
     let found = async { while hints.next().await.expect("hints do not end") != wanted {} };
     let waited = tokio::time::timeout(Duration::from_secs(20), found).await;
     waited.unwrap_or_else(|_| panic!("gave up waiting for {wanted:?}"));
