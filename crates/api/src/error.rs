@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Malformed,
     Unauthenticated,
     Forbidden,
+    Suspended,
     NotFound,
     MethodNotAllowed,
     Conflict,
@@ -33,6 +34,7 @@ impl Kind {
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Log in first"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "You may not do this"),
+            Self::Suspended => (StatusCode::FORBIDDEN, "suspended", "This account is suspended"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "This contradicts what is there"),
@@ -66,6 +68,7 @@ impl Problem {
             Kind::Malformed
             | Kind::Unauthenticated
             | Kind::Forbidden
+            | Kind::Suspended
             | Kind::NotFound
             | Kind::MethodNotAllowed
             | Kind::Conflict
@@ -148,6 +151,9 @@ impl From<StoreError> for Problem {
             StoreError::NoKeys => Self::new(Kind::Invalid, error.to_string()).field("ssh_enabled"),
             StoreError::IdempotencyMismatch => Self::new(Kind::Conflict, error.to_string()).field("Idempotency-Key"),
             StoreError::Quota(exceeded) => Self::new(Kind::QuotaExceeded, exceeded.to_string()),
+            StoreError::Suspended => {
+                Self::new(Kind::Suspended, "this account is suspended; only an administrator can change that")
+            }
             StoreError::Unavailable(source) => {
                 tracing::error!(error = source as &dyn std::error::Error, "the database failed");
                 Self::new(Kind::Unavailable, "the database does not answer; try again in a moment")

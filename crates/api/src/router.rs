@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{Kind, Problem};
-use crate::routes::{admin, auth, containers, ingress, keys, meta, settings, ssh, tokens};
+use crate::routes::{admin, audit, auth, containers, ingress, keys, meta, settings, ssh, tokens, users};
 use crate::sockets::events;
 use crate::state::Api;
 use crate::{body, request_id, routes};
@@ -50,6 +50,9 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(meta::quota))
         .routes(routes!(events::socket))
         .routes(routes!(admin::containers))
+        .routes(routes!(users::list))
+        .routes(routes!(users::suspend))
+        .routes(routes!(audit::list))
         .routes(routes!(auth::login))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))

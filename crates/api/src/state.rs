@@ -3,18 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use berth_core::id::UserId;
 use berth_core::image::{BuiltinImage, ImagePolicy};
 use berth_core::instance::{Arch, InstanceTypes};
 use berth_core::name::Username;
 use berth_core::quota::Quota;
-use berth_store::{Audit, Store};
-use chrono::Utc;
+use berth_store::Store;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::auth::Caller;
-use crate::auth::login_limit::LoginLimit;
-use crate::request_id;
+use crate::auth::login_limit::{Limit, LoginLimit};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +30,8 @@ pub struct Config {
     pub jwt_secret: Option<SecretString>,
     /// This user is an administrator whatever the row says.
     pub admin_username: Option<Username>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Config {
@@ -45,6 +46,7 @@ impl Default for Config {
             logins_per_minute: 10,
             jwt_secret: None,
             admin_username: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -60,6 +62,9 @@ pub trait Platform: Send + Sync + fmt::Debug + 'static {
     fn ready(&self) -> Result<(), String>;
 }
 
+/// Lines that one user may cause in the audit log by calling what is for administrators.
+const DENIED_PER_MINUTE: u32 = 60;
+
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Api(Arc<Inner>);
@@ -71,32 +76,14 @@ pub struct Inner {
     pub(crate) types: InstanceTypes,
     pub(crate) platform: Arc<dyn Platform>,
     pub(crate) login_limit: LoginLimit,
+    pub(crate) denied_limit: Limit<UserId>,
 }
 
 impl Api {
     pub fn new(store: Arc<dyn Store>, config: Config, types: InstanceTypes, platform: Arc<dyn Platform>) -> Self {
         let login_limit = LoginLimit::new(config.logins_per_minute);
-        Self(Arc::new(Inner { store, config, types, platform, login_limit }))
-    }
-
-    /// Writes what was done to the audit log. A log that cannot be written is an error: what is not recorded did not happen.
-    pub(crate) async fn audit(
-        &self,
-        caller: &Caller,
-        action: &'static str,
-        target: Option<String>,
-    ) -> berth_store::Result<()> {
-        let entry = Audit {
-            at: Utc::now(),
-            user: Some(caller.actor.user().id),
-            username: None,
-            action,
-            target,
-            from: caller.from.map(|address| address.to_string()),
-            outcome: "ok",
-            request_id: request_id::current(),
-        };
-        self.store.audit(&entry).await
+        let denied_limit = Limit::per_minute(DENIED_PER_MINUTE);
+        Self(Arc::new(Inner { store, config, types, platform, login_limit, denied_limit }))
     }
 }
 

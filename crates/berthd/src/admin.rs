@@ -56,7 +56,7 @@ pub(crate) async fn add_user(config: &Config, username: &str, admin: bool) -> an
 pub(crate) async fn set_password(config: &Config, username: &str) -> anyhow::Result<()> {
     let store = berth_store::open(&config.database.url).await?;
     let secret = password::generate();
-    store.set_password(&Username::parse(username)?, &password::hash(secret.clone()).await?).await?;
+    store.set_password(&Username::parse(username)?, &password::hash(secret.clone()).await?, Utc::now()).await?;
     println!("{}", secret.expose_secret());
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::marker::PhantomData;
 
+use crate::audit::{By, Origin};
 use crate::id::{ContainerId, UserId};
 use crate::scope::{Resource, Scopes, Verb};
 use crate::user::User;
@@ -33,18 +34,22 @@ pub enum Reach {
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    user: User,
+    by: By,
     reach: Reach,
 }
 
 impl Actor {
     /// To be called by authentication alone.
-    pub fn authenticated(user: User, reach: Reach) -> Self {
-        Self { user, reach }
+    pub fn authenticated(user: User, reach: Reach, origin: Origin) -> Self {
+        Self { by: By { user, origin }, reach }
     }
 
     pub fn user(&self) -> &User {
-        &self.user
+        &self.by.user
+    }
+
+    pub fn by(&self) -> &By {
+        &self.by
     }
 
     pub fn reach(&self) -> &Reach {
@@ -54,19 +59,19 @@ impl Actor {
     /// # Errors
     /// [`Denied::Scope`] when the caller's token does not reach this container with this verb.
     pub fn may<A: ContainerAction>(&self, target: ContainerId) -> Result<Grant<A>, Denied> {
-        self.covers(Resource::Container(self.user.id, target), A::VERB)?;
-        Ok(Grant { owner: self.user.id, target, action: PhantomData })
+        self.covers(Resource::Container(self.user().id, target), A::VERB)?;
+        Ok(Grant { by: self.by.clone(), target, action: PhantomData })
     }
 
     /// # Errors
     /// [`Denied`] when the caller's token, or the caller, may not do this to the own account.
     pub fn may_account<A: AccountAction>(&self) -> Result<AccountGrant<A>, Denied> {
-        match A::need(self.user.id) {
+        match A::need(self.user().id) {
             Need::Scope(resource, verb) => self.covers(resource, verb)?,
             Need::Login => self.logged_in()?,
             Need::Admin => self.admin()?,
         }
-        Ok(AccountGrant { user: self.user.clone(), action: PhantomData })
+        Ok(AccountGrant { by: self.by.clone(), action: PhantomData })
     }
 
     fn covers(&self, resource: Resource, verb: Verb) -> Result<(), Denied> {
@@ -85,7 +90,7 @@ impl Actor {
     }
 
     fn admin(&self) -> Result<(), Denied> {
-        match (&self.reach, self.user.is_admin) {
+        match (&self.reach, self.user().is_admin) {
             (Reach::Scoped(_), _) => Err(Denied::Scope),
             (Reach::Login | Reach::Token, true) => Ok(()),
             (Reach::Login | Reach::Token, false) => Err(Denied::NotAdmin),
@@ -96,31 +101,41 @@ impl Actor {
 /// Leave to do `A` to one container of one owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant<A> {
-    owner: UserId,
+    by: By,
     target: ContainerId,
     action: PhantomData<A>,
 }
 
 impl<A> Grant<A> {
     pub fn owner(&self) -> UserId {
-        self.owner
+        self.by.user.id
     }
 
     pub fn target(&self) -> ContainerId {
         self.target
+    }
+
+    /// For the audit log.
+    pub fn by(&self) -> &By {
+        &self.by
     }
 }
 
 /// Leave to do `A` to the caller's own account (or, for administrators, to the installation).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountGrant<A> {
-    user: User,
+    by: By,
     action: PhantomData<A>,
 }
 
 impl<A> AccountGrant<A> {
     pub fn user(&self) -> &User {
-        &self.user
+        &self.by.user
+    }
+
+    /// For the audit log.
+    pub fn by(&self) -> &By {
+        &self.by
     }
 }
 
@@ -203,20 +218,25 @@ account_actions! {
 mod tests {
     use super::*;
     use crate::name::Username;
+    use crate::user::Source;
 
     fn user(is_admin: bool) -> User {
-        User { id: UserId(7), username: Username::parse("ann").unwrap(), is_admin }
+        User { id: UserId(7), username: Username::parse("ann").unwrap(), is_admin, source: Source::Local }
+    }
+
+    fn actor(user: User, reach: Reach) -> Actor {
+        Actor::authenticated(user, reach, Origin::local(chrono::DateTime::UNIX_EPOCH))
     }
 
     fn scoped(resource: &str, verbs: &[&str]) -> Actor {
         let scopes = Scopes::parse([(resource, verbs.iter().copied())]).unwrap();
-        Actor::authenticated(user(true), Reach::Scoped(scopes))
+        actor(user(true), Reach::Scoped(scopes))
     }
 
     #[test]
     fn a_grant_names_its_owner_and_target() {
         let id: ContainerId = "bcdfghjk".parse().unwrap();
-        let grant = Actor::authenticated(user(false), Reach::Login).may::<Stop>(id).unwrap();
+        let grant = actor(user(false), Reach::Login).may::<Stop>(id).unwrap();
         assert_eq!((grant.owner(), grant.target()), (UserId(7), id));
     }
 
@@ -247,12 +267,9 @@ mod tests {
 
     #[test]
     fn administrators_and_logins() {
-        assert!(Actor::authenticated(user(true), Reach::Token).may_account::<Administer>().is_ok());
-        assert_eq!(Actor::authenticated(user(false), Reach::Login).may_account::<Administer>(), Err(Denied::NotAdmin));
-        assert_eq!(
-            Actor::authenticated(user(true), Reach::Token).may_account::<ManageTokens>(),
-            Err(Denied::NeedsLogin)
-        );
-        assert!(Actor::authenticated(user(false), Reach::Login).may_account::<ManageTokens>().is_ok());
+        assert!(actor(user(true), Reach::Token).may_account::<Administer>().is_ok());
+        assert_eq!(actor(user(false), Reach::Login).may_account::<Administer>(), Err(Denied::NotAdmin));
+        assert_eq!(actor(user(true), Reach::Token).may_account::<ManageTokens>(), Err(Denied::NeedsLogin));
+        assert!(actor(user(false), Reach::Login).may_account::<ManageTokens>().is_ok());
     }
 }

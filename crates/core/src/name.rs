@@ -66,6 +66,21 @@ impl Username {
         }
     }
 
+    /// Makes a name of ours of what an outside issuer calls somebody: lower-case, with `-` for what we do not have, and short
+    /// enough for a suffix. Two people may come out alike: a name is a label, and only the subject identifies.
+    pub fn from_claim(text: &str) -> Self {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c);
+        let lower = text.chars().take(Self::MAX_CLAIM).flat_map(char::to_lowercase);
+        let mapped: String = lower.map(|c| if allowed(c) { c } else { '-' }).collect();
+        let begun = mapped.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        let name: String = begun.chars().take(Self::MAX_CLAIM).collect();
+        let name = name.trim_end_matches('-');
+        Self(if name.is_empty() { "user".to_owned() } else { name.to_owned() })
+    }
+
+    /// Leaves room for a suffix such as `-999`.
+    const MAX_CLAIM: usize = 59;
+
     /// For rows that were parsed when they were written.
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -98,6 +113,28 @@ mod tests {
         }
         for bad in ["", " a", "a ", "a\nb", "a\u{202E}b", "\u{200B}", &"x".repeat(64), &"x".repeat(1 << 20)] {
             assert!(ContainerName::parse(bad).is_err(), "{:?}", bad.get(..20));
+        }
+    }
+
+    #[test]
+    fn what_an_issuer_calls_somebody_becomes_a_name_of_ours() {
+        let long = "x".repeat(1 << 20);
+        for (claim, name) in [
+            ("ann", "ann"),
+            ("Ann.B@Example.com", "ann.b@example.com"),
+            ("Jörg Müller", "j-rg-m-ller"),
+            ("auth0|5f7c", "auth0-5f7c"),
+            ("../../etc/passwd", "etc-passwd"),
+            ("<script>alert(1)</script>", "script-alert-1---script"),
+            ("İ", "i"),
+            ("数据库", "user"),
+            ("", "user"),
+            ("-\n", "user"),
+            (long.as_str(), &long[..59]),
+        ] {
+            let mapped = Username::from_claim(claim);
+            assert_eq!(mapped.as_str(), name, "{:?}", claim.get(..20));
+            assert_eq!(Username::parse(name).as_ref(), Ok(&mapped));
         }
     }
 

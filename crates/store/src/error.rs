@@ -31,6 +31,9 @@ pub enum Error {
     /// The row has moved on since it was read.
     #[error("the row has changed since it was read")]
     Stale,
+    /// An administrator suspended the user.
+    #[error("this account is suspended")]
+    Suspended,
     #[error("{0}")]
     Config(String),
     /// The database does not answer or cannot do the work now; trying again may help.

@@ -5,6 +5,7 @@
 //! else answers [`Error::NotFound`] like one that does not exist. Every write that changes what is wanted or seen posts a
 //! [`Hint`]; a hint only wakes its readers, who re-read the row.
 
+mod audit;
 mod contract;
 mod error;
 mod hint;
@@ -16,12 +17,13 @@ mod verbs;
 
 use std::sync::Arc;
 
-pub use contract::{Accounts, Containers, Exposures, Keys, Reconcile, Settings, Store};
+pub use audit::{Audit, AuditFilter, AuditLine};
+pub use contract::{Accounts, Containers, Exposures, Keys, People, Reconcile, Settings, Store};
 pub use error::Error;
 pub use hint::{Hint, Hints};
 pub use model::{
-    ApiToken, Audit, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, NewSshKey,
-    Remounted, SecretHash, Session, SshAccess,
+    ApiToken, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, NewSshKey, OutsideUser,
+    Person, Remounted, SecretHash, Session, SshAccess,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -119,20 +119,25 @@ pub enum Created {
     Replayed(Container),
 }
 
-/// One line of the audit log; append only.
+/// Who is known outside, as a token that was verified says it.
+#[derive(Debug, Clone, Copy)]
+pub struct OutsideUser<'a> {
+    /// `jwt:7`, `oidc:<issuer>#<sub>`: never changes, and is the only thing that identifies.
+    pub subject: &'a str,
+    /// Where a claim names it, a new row takes this id.
+    pub id: Option<UserId>,
+    /// What a new row would like to be called; a taken name gets a numeric suffix.
+    pub username: &'a Username,
+    /// What the row says from now on; `None` leaves it.
+    pub is_admin: Option<bool>,
+}
+
+/// A user, as administrators see one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audit {
-    pub at: DateTime<Utc>,
-    pub user: Option<UserId>,
-    /// The name that was claimed, where no user is known (a failed login).
-    pub username: Option<Username>,
-    /// `container.create`, `auth.login`, …
-    pub action: &'static str,
-    /// What it was done to: an id.
-    pub target: Option<String>,
-    /// The caller's address.
-    pub from: Option<String>,
-    /// `ok`, `denied`, `failed`.
-    pub outcome: &'static str,
-    pub request_id: Option<String>,
+pub struct Person {
+    pub user: User,
+    pub created_at: DateTime<Utc>,
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// Deleted ones left out.
+    pub containers: i64,
 }

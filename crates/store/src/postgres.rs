@@ -7,11 +7,13 @@ use sqlx::{Postgres, Transaction};
 use tokio::time::Instant;
 
 use crate::verbs::{
-    implement_accounts, implement_containers, implement_exposures, implement_keys, implement_reconcile,
-    implement_settings, implement_store, store_prelude, usage,
+    implement_accounts, implement_containers, implement_exposures, implement_keys, implement_people,
+    implement_reconcile, implement_settings, implement_store, store_prelude, usage,
 };
 
 store_prelude!();
+
+type Database = Postgres;
 
 /// Channel of the hints.
 const CHANNEL: &str = "berth_hints";
@@ -64,12 +66,6 @@ impl PostgresStore {
             query.execute(&mut *tx.inner).await?;
         }
         Ok(tx.inner.commit().await?)
-    }
-
-    /// Parallel creates of one user queue here, so that each counts the ones before it.
-    async fn lock_user(&self, tx: &mut Tx, user: UserId) -> Result<()> {
-        sqlx::query("SELECT id FROM users WHERE id = $1 FOR UPDATE").bind(user.0).execute(&mut *tx.inner).await?;
-        Ok(())
     }
 
     /// Provisioning is rare: one at a time keeps names and numbers unique without retries.

@@ -13,11 +13,11 @@ use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
 use berth_core::scope::Scopes;
 use berth_core::size::{MemoryMb, StorageGb};
-use berth_core::user::User;
+use berth_core::user::{Source, User};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::{ApiToken, Error, Result, SecretHash};
+use crate::{ApiToken, AuditLine, Error, Person, Result, SecretHash};
 
 pub(crate) fn get<'r, T, R>(row: &'r R, column: &'static str) -> Result<T>
 where
@@ -98,6 +98,30 @@ macro_rules! readers {
                     id: UserId(get(row, "id")?),
                     username: Username::from_stored(get(row, "username")?),
                     is_admin: get(row, "is_admin")?,
+                    source: source(get::<Option<String>, _>(row, "subject")?.as_deref())?,
+                })
+            }
+
+            pub(crate) fn person(row: &$row) -> Result<Person> {
+                Ok(Person {
+                    user: user(row)?,
+                    created_at: get::<NaiveDateTime, _>(row, "created_at")?.and_utc(),
+                    suspended_at: get::<Option<NaiveDateTime>, _>(row, "suspended_at")?.map(|at| at.and_utc()),
+                    containers: get(row, "containers")?,
+                })
+            }
+
+            pub(crate) fn audit_line(row: &$row) -> Result<AuditLine> {
+                Ok(AuditLine {
+                    id: get(row, "id")?,
+                    at: get::<NaiveDateTime, _>(row, "at")?.and_utc(),
+                    user: get::<Option<i64>, _>(row, "user_id")?.map(UserId),
+                    username: get(row, "username")?,
+                    action: get(row, "action")?,
+                    target: get(row, "target")?,
+                    from: get(row, "origin")?,
+                    outcome: get(row, "outcome")?,
+                    request_id: get(row, "request_id")?,
                 })
             }
 
@@ -142,6 +166,10 @@ readers!(sqlx::postgres::PgRow, postgres);
 
 fn port(number: i32) -> Result<u16> {
     u16::try_from(number).map_err(|_| Error::Corrupt(format!("port {number}")))
+}
+
+fn source(subject: Option<&str>) -> Result<Source> {
+    Source::of_subject(subject).ok_or_else(|| Error::Corrupt("subject: of no known issuer".to_owned()))
 }
 
 fn scopes(text: &str) -> Result<Scopes> {

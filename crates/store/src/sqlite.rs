@@ -7,11 +7,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Sqlite, Transaction};
 
 use crate::verbs::{
-    implement_accounts, implement_containers, implement_exposures, implement_keys, implement_reconcile,
-    implement_settings, implement_store, store_prelude, usage,
+    implement_accounts, implement_containers, implement_exposures, implement_keys, implement_people,
+    implement_reconcile, implement_settings, implement_store, store_prelude, usage,
 };
 
 store_prelude!();
+
+type Database = Sqlite;
 
 /// How long a writer waits for another process's lock (`berthd token` beside a running berthd).
 const BUSY: Duration = Duration::from_secs(10);
@@ -67,10 +69,6 @@ impl SqliteStore {
     }
 
     /// The write transaction is the lock.
-    async fn lock_user(&self, _tx: &mut Tx, _user: UserId) -> Result<()> {
-        Ok(())
-    }
-
     async fn lock_users(&self, _tx: &mut Tx) -> Result<()> {
         Ok(())
     }

@@ -4,6 +4,7 @@ mod access;
 mod auth;
 mod container;
 mod key;
+mod people;
 mod problem;
 mod settings;
 mod socket;
@@ -14,6 +15,7 @@ pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };
 pub use key::{CreateSshKey, SshKey, SshKeys};
+pub use people::{AdminUser, AdminUsers, AuditEntry, AuditPage, Suspension};
 pub use problem::Problem;
 pub use settings::{Mounts, MountsSet, PullPolicy};
 pub use socket::{Frame, StatusUpdate};

@@ -1,14 +1,12 @@
 //! Reads the credential of a request.
 
-use std::net::{IpAddr, SocketAddr};
-
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
 use secrecy::SecretString;
 
-use super::{Caller, authenticate};
+use super::{Caller, address_of, authenticate};
 use crate::error::{Kind, Problem};
 use crate::state::Api;
 
@@ -19,7 +17,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let from = address(parts);
+        let from = address_of(&parts.extensions, &parts.headers, &api.config.trusted_proxies);
         if let Some(secret) = bearer(&parts.headers) {
             return authenticate(api, secret, from).await;
         }
@@ -40,7 +38,7 @@ impl FromRequestParts<Api> for SocketCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let from = address(parts);
+        let from = address_of(&parts.extensions, &parts.headers, &api.config.trusted_proxies);
         let query = parts.uri.query().unwrap_or_default();
         let token = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "token");
         let given = bearer(&parts.headers).or_else(|| token.map(|(_, value)| SecretString::from(value.into_owned())));
@@ -53,10 +51,6 @@ impl FromRequestParts<Api> for SocketCaller {
         }
         authenticate(api, secret, from).await.map(Self)
     }
-}
-
-fn address(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<SecretString> {

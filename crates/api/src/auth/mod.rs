@@ -1,6 +1,8 @@
 //! Who calls. Four kinds of credentials become one [`Caller`]: sessions, API tokens, HS256 tokens, and the session in a
 //! browser's cookie. Nothing else in this crate reads a credential.
 
+mod address;
+mod admin;
 pub mod credential;
 mod extractor;
 mod jwt;
@@ -10,13 +12,17 @@ pub mod password;
 use std::net::IpAddr;
 
 use berth_core::access::{Actor, Reach};
+use berth_core::audit::Origin;
 use berth_core::user::User;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Problem;
+use crate::request_id;
 use crate::state::Api;
 
+pub(crate) use address::of_request as address_of;
+pub(crate) use admin::Admin;
 pub(crate) use extractor::{COOKIE, SocketCaller, same_origin};
 
 /// An authenticated request.
@@ -30,9 +36,10 @@ pub(crate) struct Caller {
 }
 
 /// # Errors
-/// 401 for anything that is not valid now, 503 when the database does not answer.
+/// 401 for anything that is not valid now, 403 for a suspended user, 503 when the database does not answer.
 pub(crate) async fn authenticate(api: &Api, secret: SecretString, from: Option<IpAddr>) -> Result<Caller, Problem> {
-    let now = Utc::now();
+    let origin = origin(from);
+    let now = origin.at;
     let text = secret.expose_secret();
     let (user, reach, expires_at) = if text.starts_with(credential::SESSION) {
         let found = api.store.session(&credential::hash(text), now).await?;
@@ -46,8 +53,14 @@ pub(crate) async fn authenticate(api: &Api, secret: SecretString, from: Option<I
         }
         (found.user, found.token.scopes.map_or(Reach::Token, Reach::Scoped), found.token.expires_at)
     } else {
-        jwt::user(api, text, now).await?
+        jwt::user(api, text, &origin).await?
     };
-    let is_admin = user.is_admin || api.config.admin_username.as_ref() == Some(&user.username);
-    Ok(Caller { actor: Actor::authenticated(User { is_admin, ..user }, reach), secret, expires_at, from })
+    let is_admin = user.is_admin_under(api.config.admin_username.as_ref());
+    let actor = Actor::authenticated(User { is_admin, ..user }, reach, origin);
+    Ok(Caller { actor, secret, expires_at, from })
+}
+
+/// For the audit log: the request that this task answers, now.
+pub(crate) fn origin(address: Option<IpAddr>) -> Origin {
+    Origin { at: Utc::now(), address, request_id: request_id::current() }
 }

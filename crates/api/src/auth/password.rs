@@ -4,6 +4,7 @@ use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 
 use super::credential;
 
@@ -15,7 +16,12 @@ pub enum Error {
     Read(#[from] argon2::password_hash::phc::Error),
     #[error("the password hasher was stopped")]
     Stopped(#[from] tokio::task::JoinError),
+    #[error("the password hasher is closed")]
+    Closed(#[from] tokio::sync::AcquireError),
 }
+
+/// Each takes 19 MiB and a core for a moment: many guessers at once must not take all of both.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// A password of 256 random bits.
 pub fn generate() -> SecretString {
@@ -27,6 +33,7 @@ pub fn generate() -> SecretString {
 pub async fn hash(password: SecretString) -> Result<String, Error> {
     let work =
         move || Argon2::default().hash_password(password.expose_secret().as_bytes()).map(|hash| hash.to_string());
+    let _turn = AT_ONCE.acquire().await?;
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
@@ -44,5 +51,6 @@ pub async fn verify(password: SecretString, hash: Option<String>) -> Result<bool
         let hash = PasswordHash::new(&hash)?;
         Ok(Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok())
     };
+    let _turn = AT_ONCE.acquire().await?;
     tokio::task::spawn_blocking(work).await?
 }

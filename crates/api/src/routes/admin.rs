@@ -2,16 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
-use berth_core::access::Administer;
 use berth_wire::AdminContainer;
 
-use crate::auth::Caller;
+use crate::auth::Admin;
 use crate::error::Problem;
 use crate::state::Api;
 
 /// Everybody's containers, newest first.
 #[utoipa::path(get, path = "/compute/admin/containers", tag = "admin", responses((status = 200, body = [AdminContainer]), (status = 403, body = berth_wire::Problem)))]
-pub(crate) async fn containers(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<AdminContainer>>, Problem> {
-    let rows = api.store.all_containers(&caller.actor.may_account::<Administer>()?).await?;
+pub(crate) async fn containers(
+    State(api): State<Api>,
+    Admin(grant): Admin,
+) -> Result<Json<Vec<AdminContainer>>, Problem> {
+    let rows = api.store.all_containers(&grant).await?;
     Ok(Json(rows.iter().map(|row| AdminContainer::new(row, &api.config.domain)).collect()))
 }

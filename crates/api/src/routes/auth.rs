@@ -1,22 +1,20 @@
 //! Logging in and out.
 
-use std::net::SocketAddr;
-
 use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, SameSite};
+use berth_core::audit::{Action, By};
 use berth_core::name::Username;
-use berth_store::{Audit, Session};
+use berth_store::{Audit, Error as StoreError, Session};
 use berth_wire::{Done, LoggedIn, Login, Me};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::auth::{COOKIE, Caller, credential, password, same_origin};
+use crate::auth::{COOKIE, Caller, address_of, credential, origin, password, same_origin};
 use crate::body::Body;
 use crate::error::{Kind, Problem};
-use crate::request_id;
 use crate::state::Api;
 
 /// Opens a session. Wrong name and wrong password look alike.
@@ -29,7 +27,7 @@ pub(crate) async fn login(
     body: Body<Login>,
 ) -> Result<Response, Problem> {
     let Login { username, password } = body.value;
-    let from = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let from = address_of(&extensions, &headers, &api.config.trusted_proxies);
     // A page of another site must not log a visitor into an account of its choosing.
     if headers.contains_key(header::ORIGIN) && !same_origin(&headers) {
         return Err(Problem::new(Kind::Forbidden, "logins come from the dashboard's own origin"));
@@ -45,36 +43,38 @@ pub(crate) async fn login(
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let right =
         password::verify(SecretString::from(password), hash).await.map_err(|error| Problem::internal(&error))?;
-    let now = Utc::now();
-    let user = account.filter(|_| right).map(|account| account.user);
-    let entry = Audit {
-        at: now,
-        user: user.as_ref().map(|user| user.id),
-        username: name,
-        action: "auth.login",
-        target: None,
-        from: from.map(|address| address.to_string()),
-        outcome: if user.is_some() { "ok" } else { "denied" },
-        request_id: request_id::current(),
+    let Some(account) = account.filter(|_| right) else {
+        api.store.audit(&Audit::refused(&origin(from), Action::Login, name, None)).await?;
+        return Err(Problem::new(Kind::Unauthenticated, "the username or the password is wrong"));
     };
-    api.store.audit(&entry).await?;
-    let user = user.ok_or_else(|| Problem::new(Kind::Unauthenticated, "the username or the password is wrong"))?;
+    let (cookie, session) = open_session(&api, By { user: account.user, origin: origin(from) }).await?;
+    Ok(([(header::SET_COOKIE, cookie.to_string())], Json(session)).into_response())
+}
 
+/// A new session of somebody who proved who they are, always with a new secret. A suspended user gets none, and a line.
+pub(crate) async fn open_session(api: &Api, by: By) -> Result<(Cookie<'static>, LoggedIn), Problem> {
     let secret = credential::session();
-    let expires_at = now + TimeDelta::hours(i64::from(api.config.session_hours));
+    let expires_at = by.origin.at + TimeDelta::hours(i64::from(api.config.session_hours));
     let hash = credential::hash(secret.expose_secret());
-    api.store.add_session(&Session { hash, user: user.id, created_at: now, expires_at }).await?;
-    let is_admin = user.is_admin || api.config.admin_username.as_ref() == Some(&user.username);
-    let user = Me { user_id: user.id.0, username: user.username.to_string(), is_admin };
+    let session = Session { hash, user: by.user.id, created_at: by.origin.at, expires_at };
+    match api.store.add_session(&by, &session).await {
+        Ok(()) => {}
+        Err(StoreError::Suspended) => {
+            api.store.audit(&Audit::denied(&by, Action::Login, None)).await?;
+            return Err(StoreError::Suspended.into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let is_admin = by.user.is_admin_under(api.config.admin_username.as_ref());
+    let user = Me { user_id: by.user.id.0, username: by.user.username.to_string(), is_admin };
     let token = secret.expose_secret().to_owned();
-    let cookie = [(header::SET_COOKIE, session_cookie(token.clone()).to_string())];
-    Ok((cookie, Json(LoggedIn { token, expires_at, user })).into_response())
+    Ok((session_cookie(token.clone()), LoggedIn { token, expires_at, user }))
 }
 
 /// Ends the session that made this call.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 200, body = Done)))]
 pub(crate) async fn logout(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
-    api.store.end_session(&credential::hash(caller.secret.expose_secret())).await?;
+    api.store.end_session(caller.actor.by(), &credential::hash(caller.secret.expose_secret())).await?;
     let mut gone = session_cookie(String::new());
     gone.make_removal();
     Ok(([(header::SET_COOKIE, gone.to_string())], Json(Done::OK)).into_response())

@@ -49,11 +49,7 @@ pub(crate) async fn create(
         let id = ContainerId::from_random(rand::random());
         let new = NewContainer { id, spec: spec.clone(), keys: keys.clone(), created_at: Utc::now() };
         match api.store.create_container(&grant, &new, &api.config.quota, key.as_ref()).await {
-            Ok(Created::New(row)) => {
-                api.audit(&caller, "container.create", Some(id.to_string())).await?;
-                return Ok(created(&api, &row));
-            }
-            Ok(Created::Replayed(row)) => return Ok(created(&api, &row)),
+            Ok(Created::New(row) | Created::Replayed(row)) => return Ok(created(&api, &row)),
             Err(StoreError::IdTaken) => {}
             Err(error) => return Err(error.into()),
         }
@@ -82,7 +78,6 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
 ) -> Result<Json<Done>, Problem> {
     api.store.delete(&caller.actor.may::<Delete>(parse_id(&id)?)?, Utc::now()).await?;
-    api.audit(&caller, "container.delete", Some(id)).await?;
     Ok(Json(Done::OK))
 }
 
@@ -95,7 +90,6 @@ pub(crate) async fn start(
     Path(id): Path<String>,
 ) -> Result<Json<Container>, Problem> {
     let row = api.store.start(&caller.actor.may::<Start>(parse_id(&id)?)?).await?;
-    api.audit(&caller, "container.start", Some(id)).await?;
     Ok(Json(view(&api, &row)))
 }
 
@@ -108,7 +102,6 @@ pub(crate) async fn stop(
     Path(id): Path<String>,
 ) -> Result<Json<Container>, Problem> {
     let row = api.store.stop(&caller.actor.may::<Stop>(parse_id(&id)?)?, Utc::now()).await?;
-    api.audit(&caller, "container.stop", Some(id)).await?;
     Ok(Json(view(&api, &row)))
 }
 

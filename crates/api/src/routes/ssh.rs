@@ -39,7 +39,6 @@ pub(crate) async fn set(
     let SetSsh { ssh_enabled, ssh_key_ids } = body.value;
     let keys: Option<Vec<KeyId>> = ssh_key_ids.map(|ids| ids.into_iter().map(KeyId).collect());
     let access = api.store.set_ssh(&grant, ssh_enabled, keys.as_deref()).await?;
-    api.audit(&caller, "ssh.update", Some(id)).await?;
     Ok(Json(view(access)))
 }
 

@@ -47,7 +47,6 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, body: Body<Ne
         expires_at,
     };
     let token = api.store.add_api_token(&grant, &new).await?;
-    api.audit(&caller, "token.create", Some(token.id.to_string())).await?;
     let created = TokenCreated { secret: secret.expose_secret().to_owned(), token: view(token) };
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
@@ -63,7 +62,6 @@ pub(crate) async fn revoke(
     let grant = caller.actor.may_account::<ManageTokens>()?;
     let id: TokenId = token_id.parse().map_err(|_| Problem::not_found())?;
     api.store.revoke_api_token(&grant, id, Utc::now()).await?;
-    api.audit(&caller, "token.revoke", Some(token_id)).await?;
     Ok(Json(Done::OK))
 }
 

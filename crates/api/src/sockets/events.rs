@@ -81,6 +81,8 @@ impl Feed {
     async fn follow(&mut self) -> Result<(), End> {
         // Subscribed before the snapshot is read: a change in between comes as a hint.
         let mut hints = self.api.store.hints();
+        // The credential may have ended between the request and here; nobody would say so again.
+        self.check_credential().await?;
         self.snapshot().await?;
         let mut pings = interval(PING);
         let mut heard = Instant::now();

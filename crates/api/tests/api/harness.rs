@@ -4,9 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use berth_api::{Api, Config, Platform, password};
+use berth_core::access::{Actor, Administer, Reach};
+use berth_core::audit::Origin;
+use berth_core::id::UserId;
 use berth_core::instance::{Arch, InstanceTypes};
 use berth_core::name::Username;
 use berth_core::quota::Quota;
+use berth_core::user::{Source, User};
+use berth_store::Store;
 use chrono::Utc;
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -31,6 +36,7 @@ impl Platform for OneArchitecture {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    store: Arc<dyn Store>,
     client: reqwest::Client,
     _folder: TempDir,
 }
@@ -64,16 +70,33 @@ impl Server {
             quota: Quota { containers: 100, memory_mb: 1 << 20, storage_gb: 10_000, ..Quota::default() },
             ..Config::default()
         };
-        let api = Api::new(store, config, InstanceTypes::default(), Arc::new(OneArchitecture));
+        let api = Api::new(store.clone(), config, InstanceTypes::default(), Arc::new(OneArchitecture));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = berth_api::router(api).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { address, client: reqwest::Client::new(), _folder: folder }
+        Self { address, store, client: reqwest::Client::new(), _folder: folder }
     }
 
     pub(crate) fn jwt(&self, user_id: i64, username: &str, seconds: i64) -> String {
         signed(SECRET, user_id, username, seconds)
+    }
+
+    /// A token of user 7, with these claims over the usual ones.
+    pub(crate) fn claims(&self, other: Value) -> String {
+        let mut all = json!({ "user_id": 7, "username": "ann", "exp": Utc::now().timestamp() + 3600 });
+        all.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        claims(SECRET, &all)
+    }
+
+    /// As another administrator would.
+    pub(crate) async fn suspend_account(&self, username: &str) {
+        let other =
+            User { id: UserId(1), username: Username::from_claim("other"), is_admin: true, source: Source::Local };
+        let grant =
+            Actor::authenticated(other, Reach::Login, Origin::local(Utc::now())).may_account::<Administer>().unwrap();
+        let account = self.store.local_account(&Username::parse(username).unwrap()).await.unwrap().unwrap();
+        self.store.set_suspended(&grant, account.user.id, true).await.unwrap();
     }
 
     /// A service account's token with these scopes.

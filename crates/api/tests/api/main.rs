@@ -5,6 +5,7 @@ mod access;
 mod bad_input;
 mod harness;
 mod matrix;
+mod people;
 mod sockets;
 
 use harness::Server;
@@ -58,6 +59,11 @@ async fn only_well_signed_tokens_of_the_one_algorithm_are_believed() {
     assert_eq!(server.get("/auth/me", &server.jwt(7, "ann", -10)).await.status, StatusCode::UNAUTHORIZED);
     let other = harness::signed(b"another secret of thirty-two bytes", 7, "ann", 3600);
     assert_eq!(server.get("/auth/me", &other).await.status, StatusCode::UNAUTHORIZED);
+    // Numbers from a million on are ours, and a refresh token of the same issuer is no key to this door.
+    for claims in [json!({ "user_id": 1_000_000 }), json!({ "user_id": 0 }), json!({ "type": "refresh" })] {
+        let token = server.claims(claims);
+        assert_eq!(server.get("/auth/me", &token).await.status, StatusCode::UNAUTHORIZED);
+    }
     // {"alg":"none"} and the claims, unsigned.
     let none = "eyJhbGciOiJub25lIn0.eyJ1c2VyX2lkIjo3LCJ1c2VybmFtZSI6ImFubiIsImV4cCI6OTk5OTk5OTk5OX0.";
     assert_eq!(server.get("/auth/me", none).await.status, StatusCode::UNAUTHORIZED);

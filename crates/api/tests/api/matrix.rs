@@ -43,6 +43,9 @@ const DOORS: &[(&str, &str, Door)] = &[
     ("get", "/compute/quota", Door::Scoped),
     ("get", "/compute/ws", Door::Scoped),
     ("get", "/compute/admin/containers", Door::Admin),
+    ("get", "/compute/admin/users", Door::Admin),
+    ("put", "/compute/admin/users/{user_id}/suspension", Door::Admin),
+    ("get", "/compute/admin/audit", Door::Admin),
     ("post", "/auth/login", Door::Public),
     ("post", "/auth/logout", Door::Known),
     ("get", "/auth/me", Door::Known),
@@ -74,8 +77,8 @@ async fn no_operation_lets_a_wrong_caller_through() {
             let (_, _, door) =
                 known.unwrap_or_else(|| panic!("{method} {path} is not in the matrix: say who may call it"));
             seen += 1;
-            let url =
-                path.replace("{id}", &id).replace("{token_id}", "1").replace("{key_id}", "1").replace("{port}", "80");
+            let mut url = path.replace("{id}", &id).replace("{token_id}", "1").replace("{key_id}", "1");
+            url = url.replace("{port}", "80").replace("{user_id}", "7");
             let call = async |token: Option<&str>| status(&server, method, &url, token).await;
             let what = format!("{method} {path}");
             if *door == Door::Public {

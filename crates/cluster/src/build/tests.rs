@@ -1,6 +1,5 @@
 //! The objects of a container as a snapshot, and hostile input.
 
-use berth_core::access::{Actor, Reach};
 use berth_core::container::Spec;
 use berth_core::exposure::AcceptedKey;
 use berth_core::id::{Generation, KeyId, RuleId, UserId};
@@ -12,18 +11,18 @@ use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
 use berth_core::pull_policy::PullPolicy;
 use berth_core::size::{MemoryMb, StorageGb};
-use berth_core::user::User;
+use berth_core::user::{Source, User};
 use proptest::prelude::*;
 
 use super::*;
 
 fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
-    let user = User { id: UserId(7), username: Username::parse("ann").unwrap(), is_admin: false };
-    let actor = Actor::authenticated(user.clone(), Reach::Login);
+    let user =
+        User { id: UserId(7), username: Username::parse("ann").unwrap(), is_admin: false, source: Source::Local };
     let observed = Observed::default();
     Container {
         id: "bcdfghjk".parse().unwrap(),
-        owner: actor.user().id,
+        owner: user.id,
         owner_username: user.username,
         spec: Spec {
             name: ContainerName::from_stored(name.to_owned()),

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use berth_core::access::{AccountGrant, ManageTokens};
+use berth_core::audit::{By, Origin};
 use berth_core::id::{TokenId, UserId};
 use berth_core::name::Username;
 use berth_core::user::User;
 use chrono::{DateTime, Utc};
 
-use crate::{ApiToken, Credential, LocalAccount, NewApiToken, Result, SecretHash, Session};
+use crate::{ApiToken, Credential, LocalAccount, NewApiToken, OutsideUser, Result, SecretHash, Session};
 
 #[async_trait]
 pub trait Accounts {
@@ -20,25 +21,20 @@ pub trait Accounts {
         now: DateTime<Utc>,
     ) -> Result<User>;
     /// Replaces a local account's password and ends its sessions. [`Error::NotFound`] when there is no such account.
-    async fn set_password(&self, username: &Username, password_hash: &str) -> Result<User>;
+    async fn set_password(&self, username: &Username, password_hash: &str, now: DateTime<Utc>) -> Result<User>;
     async fn local_account(&self, username: &Username) -> Result<Option<LocalAccount>>;
     async fn user(&self, id: UserId) -> Result<Option<User>>;
-    /// The user of an outside subject (`jwt:7`, later `oidc:<issuer>#<sub>`), made at first sight. When `id` is given
-    /// (a claim names it) a new row takes that id. A username that another subject holds gets a numeric suffix.
-    async fn provision_user(
-        &self,
-        subject: &str,
-        id: Option<UserId>,
-        username: &Username,
-        now: DateTime<Utc>,
-    ) -> Result<User>;
+    /// The user of an outside subject, made at first sight. [`Error::Suspended`] when an administrator suspended it.
+    async fn provision_user(&self, seen: OutsideUser<'_>, origin: &Origin) -> Result<User>;
     /// Number of users, to tell a new installation.
     async fn count_users(&self) -> Result<i64>;
 
-    async fn add_session(&self, session: &Session) -> Result<()>;
+    /// Opens a session after a login. [`Error::Suspended`] when an administrator suspended the user.
+    async fn add_session(&self, by: &By, session: &Session) -> Result<()>;
     /// The user and expiry behind a hashed session secret; expired and ended sessions are none.
     async fn session(&self, hash: &SecretHash, now: DateTime<Utc>) -> Result<Option<(User, Session)>>;
-    async fn end_session(&self, hash: &SecretHash) -> Result<()>;
+    /// Ends a session of the caller; without one, nothing happens.
+    async fn end_session(&self, by: &By, hash: &SecretHash) -> Result<()>;
 
     async fn add_api_token(&self, grant: &AccountGrant<ManageTokens>, token: &NewApiToken) -> Result<ApiToken>;
     /// For tools that run beside the database, where no caller is authenticated (`berthd token`).

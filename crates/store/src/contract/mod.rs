@@ -4,6 +4,7 @@ mod accounts;
 mod containers;
 mod exposures;
 mod keys;
+mod people;
 mod reconcile;
 mod settings;
 
@@ -14,6 +15,7 @@ pub use accounts::Accounts;
 pub use containers::Containers;
 pub use exposures::Exposures;
 pub use keys::Keys;
+pub use people::People;
 pub use reconcile::Reconcile;
 pub use settings::Settings;
 
@@ -22,9 +24,9 @@ use crate::{Audit, Hints, Result};
 /// All that is kept.
 #[async_trait]
 pub trait Store:
-    Accounts + Containers + Exposures + Keys + Reconcile + Settings + Send + Sync + std::fmt::Debug + 'static
+    Accounts + Containers + Exposures + Keys + People + Reconcile + Settings + Send + Sync + std::fmt::Debug + 'static
 {
-    /// Appends to the audit log.
+    /// Appends to the audit log what changed nothing: somebody was refused. Changes write their own line, in their transaction.
     async fn audit(&self, entry: &Audit) -> Result<()>;
     /// Removes expired sessions and idempotency keys older than 24 hours.
     async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<()>;

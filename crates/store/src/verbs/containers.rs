@@ -85,6 +85,7 @@ macro_rules! implement_containers {
                     let query = query.bind(new.id.as_str()).bind(new.created_at.naive_utc());
                     query.execute(&mut *tx.inner).await?;
                 }
+                self.record(&mut tx, &Audit::done(grant.by(), Action::ContainerCreate, Some(new.id.to_string()))).await?;
                 tx.hint(Hint::Listed { id: new.id, owner: owner.id });
                 self.commit(tx).await?;
                 Ok(Created::New(container))
@@ -108,15 +109,15 @@ macro_rules! implement_containers {
             }
 
             async fn start(&self, grant: &Grant<Start>) -> Result<Container> {
-                self.want(grant.owner(), grant.target(), Desired::Running, None).await
+                self.want(grant.by(), grant.target(), Desired::Running, None, Action::ContainerStart).await
             }
 
             async fn stop(&self, grant: &Grant<Stop>, now: DateTime<Utc>) -> Result<Container> {
-                self.want(grant.owner(), grant.target(), Desired::Stopped, Some(now)).await
+                self.want(grant.by(), grant.target(), Desired::Stopped, Some(now), Action::ContainerStop).await
             }
 
             async fn delete(&self, grant: &Grant<Delete>, now: DateTime<Utc>) -> Result<()> {
-                self.want(grant.owner(), grant.target(), Desired::Deleted, Some(now)).await.map(drop)
+                self.want(grant.by(), grant.target(), Desired::Deleted, Some(now), Action::ContainerDelete).await.map(drop)
             }
 
             async fn all_containers(&self, _grant: &AccountGrant<Administer>) -> Result<Vec<Container>> {
@@ -128,22 +129,42 @@ macro_rules! implement_containers {
         impl $store {
             async fn want(
                 &self,
-                owner: UserId,
+                by: &By,
                 id: ContainerId,
                 desired: Desired,
                 now: Option<DateTime<Utc>>,
+                action: Action,
             ) -> Result<Container> {
                 let mut tx = self.begin().await?;
+                if desired == Desired::Running {
+                    self.lock_user(&mut tx, by.user.id).await?;
+                }
                 let sql = self.for_update(
                     "SELECT * FROM containers WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL",
                     "SELECT * FROM containers WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL FOR UPDATE",
                 );
-                let query = sqlx::query(sql).bind(id.to_string()).bind(owner.to_string());
+                let query = sqlx::query(sql).bind(id.to_string()).bind(by.user.id.to_string());
                 let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
-                let mut container = rows::$rows::container(&row)?;
+                let container = rows::$rows::container(&row)?;
                 if container.desired == desired {
                     return Ok(container);
                 }
+                let container = self.write_desired(&mut tx, &container, desired, now).await?;
+                self.record(&mut tx, &Audit::done(by, action, Some(id.to_string()))).await?;
+                self.commit(tx).await?;
+                Ok(container)
+            }
+
+            /// A new intent, and with it a new generation, for a row that this transaction holds.
+            async fn write_desired(
+                &self,
+                tx: &mut Tx,
+                container: &Container,
+                desired: Desired,
+                now: Option<DateTime<Utc>>,
+            ) -> Result<Container> {
+                let (id, owner) = (container.id, container.owner);
+                let mut container = container.clone();
                 // A start that comes before the stop has removed the pod still gets a fresh one.
                 let starts = desired == Desired::Running;
                 if let Some(pod) = container.observed.pod.as_mut().filter(|_| starts) {
@@ -165,7 +186,6 @@ macro_rules! implement_containers {
                     Desired::Deleted => Hint::Listed { id, owner },
                     Desired::Running | Desired::Stopped => Hint::Changed { id, owner },
                 });
-                self.commit(tx).await?;
                 rows::$rows::container(&row)
             }
         }

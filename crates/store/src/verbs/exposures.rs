@@ -37,6 +37,8 @@ macro_rules! implement_exposures {
                 let query = query.bind(new.protocol.as_str()).bind(now.naive_utc());
                 let rule = rows::$rows::rule(&query.fetch_one(&mut *tx.inner).await?)?;
                 self.rules_changed(&mut tx, owner, id, new.port, true).await?;
+                self.record(&mut tx, &Audit::done(grant.by(), Action::IngressCreate, Some(format!("{id}:{port}"))))
+                    .await?;
                 self.commit(tx).await?;
                 Ok(rule)
             }
@@ -51,6 +53,11 @@ macro_rules! implement_exposures {
                     return Err(Error::NotFound);
                 }
                 self.rules_changed(&mut tx, owner, id, port, false).await?;
+                self.record(
+                    &mut tx,
+                    &Audit::done(grant.by(), Action::IngressDelete, Some(format!("{id}:{}", port.get()))),
+                )
+                .await?;
                 self.commit(tx).await
             }
 
@@ -101,6 +108,7 @@ macro_rules! implement_exposures {
                 let sql = "UPDATE containers SET ssh_enabled = $2, generation = generation + 1 WHERE id = $1";
                 sqlx::query(sql).bind(id.as_str()).bind(enabled).execute(&mut *tx.inner).await?;
                 tx.hint(Hint::Changed { id, owner });
+                self.record(&mut tx, &Audit::done(grant.by(), Action::SshUpdate, Some(id.to_string()))).await?;
                 self.commit(tx).await?;
                 Ok(access)
             }

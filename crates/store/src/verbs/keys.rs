@@ -30,6 +30,7 @@ macro_rules! implement_keys {
                 let query = sqlx::query(sql).bind(owner.0).bind(&new.name).bind(new.key.line());
                 let query = query.bind(new.key.fingerprint()).bind(new.created_at.naive_utc());
                 let key = rows::$rows::key(&query.fetch_one(&mut *tx.inner).await?)?;
+                self.record(&mut tx, &Audit::done(grant.by(), Action::KeyCreate, Some(key.id.to_string()))).await?;
                 self.commit(tx).await?;
                 Ok(key)
             }
@@ -52,6 +53,7 @@ macro_rules! implement_keys {
                 if query.execute(&mut *tx.inner).await?.rows_affected() == 0 {
                     return Err(Error::NotFound);
                 }
+                self.record(&mut tx, &Audit::done(grant.by(), Action::KeyDelete, Some(id.to_string()))).await?;
                 self.commit(tx).await
             }
         }

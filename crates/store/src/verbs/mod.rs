@@ -6,6 +6,7 @@ mod accounts;
 mod containers;
 mod exposures;
 mod keys;
+mod people;
 mod reconcile;
 mod settings;
 
@@ -13,6 +14,7 @@ pub(crate) use accounts::implement_accounts;
 pub(crate) use containers::{implement_containers, usage};
 pub(crate) use exposures::implement_exposures;
 pub(crate) use keys::implement_keys;
+pub(crate) use people::implement_people;
 pub(crate) use reconcile::implement_reconcile;
 pub(crate) use settings::implement_settings;
 
@@ -22,19 +24,16 @@ macro_rules! implement_store {
         implement_containers!($store, $rows);
         implement_exposures!($store, $rows);
         implement_keys!($store, $rows);
+        implement_people!($store, $rows);
         implement_reconcile!($store, $rows);
         implement_settings!($store, $rows);
 
         #[async_trait]
         impl Store for $store {
             async fn audit(&self, entry: &Audit) -> Result<()> {
-                let sql = "INSERT INTO audit_log (at, user_id, username, action, target, origin, outcome, request_id) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-                let query = sqlx::query(sql).bind(entry.at.naive_utc()).bind(entry.user.map(|user| user.0));
-                let query = query.bind(entry.username.as_ref().map(Username::as_str)).bind(entry.action);
-                let query = query.bind(&entry.target).bind(&entry.from).bind(entry.outcome).bind(&entry.request_id);
-                query.execute(&self.writer).await?;
-                Ok(())
+                let mut tx = self.begin().await?;
+                self.record(&mut tx, entry).await?;
+                self.commit(tx).await
             }
 
             async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<()> {
@@ -67,6 +66,7 @@ macro_rules! store_prelude {
             AccountGrant, Administer, CreateContainer, CreateKey, Delete, DeleteKey, Grant, ListContainers, ListKeys,
             ManageTokens, Read, Start, Stop, Update,
         };
+        use berth_core::audit::{Action, By, Origin};
         use berth_core::container::Container;
         use berth_core::exposure::{AcceptedKey, Exposure};
         use berth_core::id::{ContainerId, Generation, KeyId, TokenId, UserId};
@@ -86,9 +86,9 @@ macro_rules! store_prelude {
         use crate::hint::Hub;
         use crate::rows;
         use crate::{
-            Accounts, ApiToken, Audit, Containers, Created, Credential, Error, Exposures, Hint, Hints, IdempotencyKey,
-            Keys, LocalAccount, NewApiToken, NewContainer, NewSshKey, Reconcile, Remounted, Result, SecretHash,
-            Session, Settings, SshAccess, Store,
+            Accounts, ApiToken, Audit, AuditFilter, AuditLine, Containers, Created, Credential, Error, Exposures, Hint,
+            Hints, IdempotencyKey, Keys, LocalAccount, NewApiToken, NewContainer, NewSshKey, OutsideUser, People,
+            Person, Reconcile, Remounted, Result, SecretHash, Session, Settings, SshAccess, Store,
         };
     };
 }

@@ -24,6 +24,7 @@ macro_rules! implement_settings {
                 let query = query.bind(status.reason.map(Reason::as_str)).bind(status.message);
                 query.execute(&mut *tx.inner).await?;
                 tx.hint(Hint::Changed { id, owner });
+                self.record(&mut tx, &Audit::done(grant.by(), Action::MountsUpdate, Some(id.to_string()))).await?;
                 self.commit(tx).await?;
                 let restarted = container.desired == Desired::Running && container.observed.pod.is_some();
                 Ok(Remounted { mounts: mounts.clone(), restarted })
@@ -41,6 +42,7 @@ macro_rules! implement_settings {
                 let query = sqlx::query(sql).bind(id.as_str()).bind(policy.as_str());
                 let row = query.fetch_one(&mut *tx.inner).await?;
                 tx.hint(Hint::Changed { id, owner });
+                self.record(&mut tx, &Audit::done(grant.by(), Action::PullPolicyUpdate, Some(id.to_string()))).await?;
                 self.commit(tx).await?;
                 rows::$rows::container(&row)
             }

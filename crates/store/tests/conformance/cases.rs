@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_core::access::{Actor, CreateContainer, Delete, ListContainers, ManageTokens, Reach, Read, Start, Stop};
+use berth_core::audit::Origin;
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, Generation, KeyId, UserId};
 use berth_core::image::ImageRef;
@@ -16,7 +17,9 @@ use berth_core::name::{ContainerName, Username};
 use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
 use berth_core::size::{MemoryMb, StorageGb};
-use berth_store::{Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, SecretHash, Session, Store};
+use berth_store::{
+    Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, OutsideUser, SecretHash, Session, Store,
+};
 use chrono::{TimeDelta, Utc};
 use futures::StreamExt;
 use futures::future::join_all;
@@ -52,7 +55,7 @@ cases!(
 pub(crate) async fn user(store: &Db, name: &str) -> Actor {
     let name = Username::parse(name).unwrap();
     let user = store.add_local_user(&name, false, "hash", Utc::now()).await.unwrap();
-    Actor::authenticated(user, Reach::Login)
+    Actor::authenticated(user, Reach::Login, Origin::local(Utc::now()))
 }
 
 pub(crate) fn new(name: &str) -> NewContainer {
@@ -220,10 +223,10 @@ async fn sessions_and_tokens_end(store: Db) {
     let hash = SecretHash([1; 32]);
     let session =
         Session { hash: hash.clone(), user: actor.user().id, created_at: now, expires_at: now + TimeDelta::hours(1) };
-    store.add_session(&session).await.unwrap();
+    store.add_session(actor.by(), &session).await.unwrap();
     assert!(store.session(&hash, now).await.unwrap().is_some());
     assert!(store.session(&hash, now + TimeDelta::hours(2)).await.unwrap().is_none());
-    store.end_session(&hash).await.unwrap();
+    store.end_session(actor.by(), &hash).await.unwrap();
     assert!(store.session(&hash, now).await.unwrap().is_none());
 
     let grant = actor.may_account::<ManageTokens>().unwrap();
@@ -245,7 +248,10 @@ async fn provisioning_is_idempotent(store: Db) {
     user(&store, "ann").await;
     let tries = join_all((0..10).map(|_| {
         let (store, name) = (store.clone(), name.clone());
-        tokio::spawn(async move { store.provision_user("jwt:7", Some(UserId(7)), &name, Utc::now()).await })
+        tokio::spawn(async move {
+            let seen = OutsideUser { subject: "jwt:7", id: Some(UserId(7)), username: &name, is_admin: None };
+            store.provision_user(seen, &Origin::local(Utc::now())).await
+        })
     }));
     for one in tries.await {
         let user = one.unwrap().unwrap();
@@ -260,7 +266,7 @@ async fn what_does_not_belong_together_is_refused(store: Db) {
     let now = Utc::now();
     let nobody = UserId(4_000_000);
     let session = Session { hash: SecretHash([7; 32]), user: nobody, created_at: now, expires_at: now };
-    assert!(store.add_session(&session).await.is_err());
+    assert!(store.add_session(user(&store, "ann").await.by(), &session).await.is_err());
     let token =
         NewApiToken { name: "t".into(), hash: SecretHash([8; 32]), scopes: None, created_at: now, expires_at: None };
     assert!(store.add_operator_token(nobody, &token).await.is_err());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use berth_core::access::{Actor, CreateContainer, Reach, Stop};
+use berth_core::audit::Origin;
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, UserId};
 use berth_core::image::ImageRef;
@@ -14,7 +15,7 @@ use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
 use berth_core::size::{MemoryMb, StorageGb};
 use berth_e2e::berthd::Berthd;
-use berth_store::{NewContainer, Store};
+use berth_store::{NewContainer, OutsideUser, Store};
 use chrono::Utc;
 use tokio::time::{Instant, sleep};
 
@@ -67,8 +68,10 @@ fn name(user: i64) -> String {
 
 async fn insert(store: &dyn Store, user: i64, count: usize) -> anyhow::Result<()> {
     let subject = format!("jwt:{user}");
-    let owner = store.provision_user(&subject, Some(UserId(user)), &Username::parse(&name(user))?, Utc::now()).await?;
-    let actor = Actor::authenticated(owner, Reach::Login);
+    let (username, origin) = (Username::parse(&name(user))?, Origin::local(Utc::now()));
+    let seen = OutsideUser { subject: &subject, id: Some(UserId(user)), username: &username, is_admin: None };
+    let owner = store.provision_user(seen, &origin).await?;
+    let actor = Actor::authenticated(owner, Reach::Login, origin);
     for number in 0..count {
         let spec = Spec {
             name: ContainerName::parse(&format!("machine-{number}"))?,

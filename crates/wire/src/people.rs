@@ -1,0 +1,58 @@
+//! Users and the audit log, as administrators see them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdminUser {
+    pub id: i64,
+    pub username: String,
+    /// Who vouches for the user: `local`, `jwt` or `oidc`.
+    pub source: String,
+    pub is_admin: bool,
+    pub created_at: DateTime<Utc>,
+    /// Null: not suspended.
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// How many containers the user has.
+    pub containers: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminUsers {
+    pub users: Vec<AdminUser>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suspension {
+    pub suspended: bool,
+}
+
+/// A line of the audit log.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AuditEntry {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    /// Null where nobody is known: a failed login, an operator's command.
+    pub user_id: Option<i64>,
+    /// The user's name, or the one that was claimed.
+    pub username: Option<String>,
+    #[schema(example = "container.stop")]
+    pub action: String,
+    /// What it was done to: an id, or the path of a call that was denied.
+    pub target: Option<String>,
+    /// The caller's address.
+    pub from: Option<String>,
+    /// `ok` or `denied`.
+    pub outcome: String,
+    pub request_id: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditPage {
+    /// Newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Give it as `cursor` for the lines before these; null at the end.
+    pub next_cursor: Option<String>,
+}
