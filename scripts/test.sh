@@ -9,6 +9,7 @@ unset KUBECONFIG
 step() { printf '\n== %s (at %d s)\n' "$*" "$SECONDS"; }
 
 step "Rust: units, contracts and both databases"
+npm ci --prefix e2e/oidc --no-audit --no-fund --silent
 cargo nextest run --workspace --exclude berth-e2e
 cargo build --quiet -p berthd
 

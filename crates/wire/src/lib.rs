@@ -6,7 +6,7 @@ mod people;
 mod problem;
 mod socket;
 
-pub use auth::{LoggedIn, Login, Me, NewToken, Token, TokenCreated, Tokens};
+pub use auth::{LoggedIn, Login, LoginMethods, Me, NewToken, OidcMethod, Token, TokenCreated, Tokens};
 pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod containers;
 pub(crate) mod meta;
+pub(crate) mod oidc;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
