@@ -74,6 +74,8 @@ start_test_node() {
 remove_test_node() {
     local log=$root/build/reset-$BERTH_NODE_INSTANCE.log
     "$bin/berth-node" reset --yes >"$log" 2>&1 || { cat "$log"; return 1; }
+    rm -f "${BERTH_E2E_KUBECONFIG:-}"
+    [ ! -d "$BERTH_DATA" ] || rmdir --ignore-fail-on-non-empty "$BERTH_DATA"
 }
 
 # node_address: the node's own address, where its registry listens too.

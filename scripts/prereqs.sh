@@ -6,6 +6,8 @@ set -euo pipefail
 missing=()
 command -v cargo >/dev/null || missing+=("cargo: Rust 1.95 or newer (rustup)")
 command -v go >/dev/null || missing+=("go: Go 1.26 or newer")
+command -v node >/dev/null || missing+=("node: Node.js 20 or newer")
+command -v npm >/dev/null || missing+=("npm: comes with Node.js")
 if [ ${#missing[@]} -gt 0 ]; then
     printf 'Berth needs these toolchains first:\n' >&2
     printf '  %s\n' "${missing[@]}" >&2

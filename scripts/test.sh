@@ -13,6 +13,7 @@ step() { printf '\n== %s (at %d s)\n' "$*" "$SECONDS"; }
 nextest() { cargo nextest run --locked --workspace "$@"; }
 
 step "Rust: units, contracts and both databases"
+npm ci --prefix e2e/oidc --no-audit --no-fund --silent
 nextest -E 'not package(berth-e2e)'
 
 step "Go: units and the packet filter in network namespaces"

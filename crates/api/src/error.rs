@@ -84,6 +84,14 @@ impl Problem {
         Self { field: Some(field.into()), ..self }
     }
 
+    pub(crate) fn title(&self) -> &'static str {
+        self.kind.words().2
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn unauthenticated() -> Self {
         Self::new(
             Kind::Unauthenticated,

@@ -4,12 +4,14 @@
 mod auth;
 mod body;
 mod error;
+mod page;
 mod request_id;
 mod router;
 mod routes;
 mod sockets;
 mod state;
 
+pub use auth::oidc::{AdminGroup, OidcConfig};
 pub use auth::{credential, password};
 pub use router::{openapi, openapi_json, router};
 pub use state::{Api, Config, Platform};

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{Kind, Problem};
-use crate::routes::{admin, audit, auth, containers, ingress, keys, meta, settings, ssh, tokens, users};
+use crate::routes::{admin, audit, auth, containers, ingress, keys, meta, oidc, settings, ssh, tokens, users};
 use crate::sockets::events;
 use crate::state::Api;
 use crate::{body, request_id, routes};
@@ -56,6 +56,9 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(auth::login))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))
+        .routes(routes!(oidc::methods))
+        .routes(routes!(oidc::login))
+        .routes(routes!(oidc::callback))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(meta::healthz))

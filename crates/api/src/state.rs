@@ -12,8 +12,12 @@ use berth_store::Store;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::Url;
+
+use berth_core::Invalid;
 
 use crate::auth::login_limit::{Limit, LoginLimit};
+use crate::auth::oidc::{self, Oidc, OidcConfig};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +36,10 @@ pub struct Config {
     pub admin_username: Option<Username>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where browsers reach this service, such as `https://compute.example.com`.
+    pub public_url: Option<Url>,
+    /// People of this issuer may log in.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Default for Config {
@@ -47,7 +55,19 @@ impl Default for Config {
             jwt_secret: None,
             admin_username: None,
             trusted_proxies: Vec::new(),
+            public_url: None,
+            oidc: None,
         }
+    }
+}
+
+impl Config {
+    /// Before a port is bound.
+    ///
+    /// # Errors
+    /// The key, as `api.…`, and what would be right.
+    pub fn check(&self) -> Result<(), Invalid> {
+        oidc::check(self.oidc.as_ref(), self.public_url.as_ref())
     }
 }
 
@@ -77,13 +97,18 @@ pub struct Inner {
     pub(crate) platform: Arc<dyn Platform>,
     pub(crate) login_limit: LoginLimit,
     pub(crate) denied_limit: Limit<UserId>,
+    pub(crate) oidc: Option<Oidc>,
 }
 
 impl Api {
+    /// # Panics
+    /// When the configuration was not checked.
     pub fn new(store: Arc<dyn Store>, config: Config, types: InstanceTypes, platform: Arc<dyn Platform>) -> Self {
         let login_limit = LoginLimit::new(config.logins_per_minute);
+        let oidc = config.oidc.clone().zip(config.public_url.as_ref());
+        let oidc = oidc.map(|(oidc, url)| Oidc::new(oidc, url).expect("Config::check has looked at it"));
         let denied_limit = Limit::per_minute(DENIED_PER_MINUTE);
-        Self(Arc::new(Inner { store, config, types, platform, login_limit, denied_limit }))
+        Self(Arc::new(Inner { store, config, types, platform, login_limit, denied_limit, oidc }))
     }
 }
 

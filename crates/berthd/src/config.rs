@@ -101,6 +101,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
 
 fn check(config: &Config) -> Result<(), Error> {
     config.instance_types()?;
+    config.api.check().map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
     if config.api.jwt_secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < MIN_JWT_SECRET) {
         let detail = format!("needs at least {MIN_JWT_SECRET} bytes; openssl rand -hex 32 makes one");
         return Err(Error::Value { key: "JWT_SECRET", detail });
@@ -138,6 +139,9 @@ mod tests {
             ("[server]\nport = 1", "port"),
             ("instance_types = []", "instance_types"),
             ("[databse]\nurl = \"\"", "databse"),
+            ("[api.oidc]\nissuer = \"https://a.example\"\nclient_id = \"b\"", "api.public_url"),
+            ("[api.oidc]\nissuer = \"https://a.example\"", "client_id"),
+            ("[api]\npublic_url = \"nowhere\"", "api.public_url"),
         ] {
             let error = load_text(text).unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");

@@ -20,6 +20,7 @@ pub mod name;
 pub mod names;
 pub mod pull_policy;
 pub mod quota;
+pub mod return_to;
 pub mod scope;
 pub mod size;
 pub mod user;

@@ -34,6 +34,24 @@ impl fmt::Debug for LoggedIn {
     }
 }
 
+/// The ways to log in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoginMethods {
+    /// `POST /auth/login` with a local account.
+    pub password: bool,
+    /// Null: no issuer is configured.
+    pub oidc: Option<OidcMethod>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OidcMethod {
+    #[schema(example = "https://login.example.com")]
+    pub issuer: String,
+    /// Where to send a browser; `?return_to=` names the path it comes back to.
+    #[schema(example = "/auth/oidc/login")]
+    pub login_url: String,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Me {
     pub user_id: i64,

@@ -10,7 +10,7 @@ mod settings;
 mod socket;
 
 pub use access::{CreateIngressRule, IngressRule, IngressRules, SetSsh, SshStatus};
-pub use auth::{LoggedIn, Login, Me, NewToken, Token, TokenCreated, Tokens};
+pub use auth::{LoggedIn, Login, LoginMethods, Me, NewToken, OidcMethod, Token, TokenCreated, Tokens};
 pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };

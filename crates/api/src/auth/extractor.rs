@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::{Caller, address_of, authenticate};
 use crate::error::{Kind, Problem};
-use crate::state::Api;
+use crate::state::{Api, Config};
 
 /// `__Host-`: never sent to, or set by, another host; a tenant's page cannot plant one.
 pub(crate) const COOKIE: &str = "__Host-berth";
@@ -23,7 +23,7 @@ impl FromRequestParts<Api> for Caller {
         }
         let secret = cookie(&parts.headers).ok_or_else(Problem::unauthenticated)?;
         let safe = matches!(parts.method, Method::GET | Method::HEAD);
-        if !safe && !same_origin(&parts.headers) {
+        if !safe && !same_origin(&parts.headers, &api.config) {
             return Err(cross_origin());
         }
         authenticate(api, secret, from).await
@@ -46,7 +46,7 @@ impl FromRequestParts<Api> for SocketCaller {
             return authenticate(api, secret, from).await.map(Self);
         }
         let secret = cookie(&parts.headers).ok_or_else(Problem::unauthenticated)?;
-        if !same_origin(&parts.headers) {
+        if !same_origin(&parts.headers, &api.config) {
             return Err(cross_origin());
         }
         authenticate(api, secret, from).await.map(Self)
@@ -62,11 +62,13 @@ fn cookie(headers: &HeaderMap) -> Option<SecretString> {
     CookieJar::from_headers(headers).get(COOKIE).map(|cookie| SecretString::from(cookie.value()))
 }
 
-/// Whether the page that sent this request came from the host it is sent to.
-pub(crate) fn same_origin(headers: &HeaderMap) -> bool {
+/// Whether the page that sent this request came from the host it is sent to. Where that host is known to be reached by
+/// https, a page that came by http is a stranger: somebody on the way could have written it.
+pub(crate) fn same_origin(headers: &HeaderMap, config: &Config) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
-    matches!((origin, text(header::HOST)), (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
+    let Some((scheme, origin)) = text(header::ORIGIN).and_then(|origin| origin.split_once("://")) else { return false };
+    let safe = config.public_url.as_ref().is_none_or(|url| url.scheme() != "https") || scheme == "https";
+    safe && text(header::HOST).is_some_and(|host| origin.eq_ignore_ascii_case(host))
 }
 
 fn cross_origin() -> Problem {

@@ -1,5 +1,5 @@
-//! Who calls. Four kinds of credentials become one [`Caller`]: sessions, API tokens, HS256 tokens, and the session in a
-//! browser's cookie. Nothing else in this crate reads a credential.
+//! Who calls. Five kinds of credentials become one [`Caller`]: sessions, API tokens, HS256 tokens, tokens of an OIDC issuer,
+//! and the session in a browser's cookie. Nothing else in this crate reads a credential.
 
 mod address;
 mod admin;
@@ -7,6 +7,7 @@ pub mod credential;
 mod extractor;
 mod jwt;
 pub(crate) mod login_limit;
+pub(crate) mod oidc;
 pub mod password;
 
 use std::net::IpAddr;
@@ -52,6 +53,8 @@ pub(crate) async fn authenticate(api: &Api, secret: SecretString, from: Option<I
             return Err(Problem::unauthenticated());
         }
         (found.user, found.token.scopes.map_or(Reach::Token, Reach::Scoped), found.token.expires_at)
+    } else if let Some(oidc) = api.oidc.as_ref().filter(|oidc| oidc.claims_to_be_ours(text)) {
+        oidc::user(api, oidc, text, &origin).await?
     } else {
         jwt::user(api, text, &origin).await?
     };

@@ -29,7 +29,7 @@ pub(crate) async fn login(
     let Login { username, password } = body.value;
     let from = address_of(&extensions, &headers, &api.config.trusted_proxies);
     // A page of another site must not log a visitor into an account of its choosing.
-    if headers.contains_key(header::ORIGIN) && !same_origin(&headers) {
+    if headers.contains_key(header::ORIGIN) && !same_origin(&headers, &api.config) {
         return Err(Problem::new(Kind::Forbidden, "logins come from the dashboard's own origin"));
     }
     if !api.login_limit.admit(&username, from) {

@@ -7,6 +7,7 @@ pub(crate) mod containers;
 pub(crate) mod ingress;
 pub(crate) mod keys;
 pub(crate) mod meta;
+pub(crate) mod oidc;
 pub(crate) mod settings;
 pub(crate) mod ssh;
 pub(crate) mod tokens;

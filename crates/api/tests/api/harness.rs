@@ -18,6 +18,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
 
@@ -59,20 +60,30 @@ fn claims(secret: &[u8], claims: &Value) -> String {
 impl Server {
     /// With a local administrator `admin`, whose password is `right`.
     pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Of an issuer that is down.
+        let oidc = json!({ "issuer": "http://127.0.0.1:1", "client_id": "berth" });
+        Self::start_on(listener, oidc, |_| {}).await
+    }
+
+    pub(crate) async fn start_on(listener: TcpListener, oidc: Value, change: impl FnOnce(&mut Config)) -> Self {
         // Another test of this process may have been first.
         let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
         let folder = tempfile::tempdir().unwrap();
         let store = berth_store::open(&format!("sqlite://{}/berth.db", folder.path().display())).await.unwrap();
         let hash = password::hash(SecretString::from("right")).await.unwrap();
         store.add_local_user(&Username::parse("admin").unwrap(), true, &hash, Utc::now()).await.unwrap();
-        let config = Config {
+        let address = listener.local_addr().unwrap();
+        let mut config = Config {
+            public_url: Some(format!("http://{address}").parse().unwrap()),
+            oidc: Some(serde_json::from_value(oidc).unwrap()),
             jwt_secret: Some(SecretString::from(String::from_utf8(SECRET.to_vec()).unwrap())),
             quota: Quota { containers: 100, memory_mb: 1 << 20, storage_gb: 10_000, ..Quota::default() },
             ..Config::default()
         };
+        change(&mut config);
+        config.check().unwrap();
         let api = Api::new(store.clone(), config, InstanceTypes::default(), Arc::new(OneArchitecture));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let service = berth_api::router(api).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         Self { address, store, client: reqwest::Client::new(), _folder: folder }
