@@ -23,6 +23,10 @@ import (
 const stopDeadline = 30 * time.Second
 
 func down(_ context.Context, c config.Config) error {
+	return alone(c, func() error { return stop(c) })
+}
+
+func stop(c config.Config) error {
 	if pid := supervisor(c); pid != 0 {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
@@ -56,26 +60,33 @@ func unmountAll(c config.Config) error {
 
 func resetCommand() *cobra.Command {
 	var yes bool
-	made := command("reset", "Stop the node and remove everything of it, data included", func(ctx context.Context, c config.Config) error {
+	made := command("reset", "Stop the node and remove everything of it, data included", func(_ context.Context, c config.Config) error {
 		if !yes {
 			return errors.New("this removes all containers and their data; say --yes")
 		}
-		if err := down(ctx, c); err != nil {
-			return err
-		}
-		if err := host.RemoveCgroup(c.Cgroup()); err != nil {
-			return err
-		}
-		// The folder itself may hold more than the node's: berthd keeps its rows there.
-		for _, name := range []string{"pki", "run", "log", "etc", "etcd", "kubelet", "containerd", "registry", "podlogs", "netpol", "volumes", "kubeconfig", "node.json"} {
-			if err := os.RemoveAll(c.Path(name)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return alone(c, func() error { return remove(c) })
 	})
 	made.Flags().BoolVar(&yes, "yes", false, "really")
 	return made
+}
+
+func remove(c config.Config) error {
+	if err := stop(c); err != nil {
+		return err
+	}
+	if err := host.RemoveCgroup(c.Cgroup()); err != nil {
+		return err
+	}
+	if err := host.RemoveLogLinks(c.Path("podlogs")); err != nil {
+		return err
+	}
+	// The folder itself may hold more than the node's: berthd keeps its rows there.
+	for _, name := range []string{"pki", "run", "log", "etc", "etcd", "kubelet", "containerd", "registry", "podlogs", "netpol", "volumes", "kubeconfig", "node.json"} {
+		if err := os.RemoveAll(c.Path(name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func status(_ context.Context, c config.Config) error {

@@ -35,6 +35,9 @@ type Options struct {
 	Upstreams []string
 	// Timeout for everything together; two minutes when zero.
 	Timeout time.Duration
+	// Alive says whether the node's runtime has the container of this id. Until the kubelet reports, the API server tells of the pods that ran
+	// before the node's last start. Nil means that the API server's word is good.
+	Alive func(container string) bool
 	// Now dates certificates; time.Now when nil.
 	Now func() time.Time
 }
@@ -77,7 +80,7 @@ func Apply(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	return awaitAll(ctx, client, objects)
+	return awaitAll(ctx, client, objects, o.Alive)
 }
 
 // corefile is CoreDNS's configuration.

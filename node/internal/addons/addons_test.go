@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -203,6 +205,37 @@ func TestADeploymentServesWhenItsNewestPodsDo(t *testing.T) {
 	} {
 		if serves, why := deploymentServes(c.deployment); serves != c.serves {
 			t.Errorf("%s: %v (%s)", c.name, serves, why)
+		}
+	}
+}
+
+func TestAPodServesWhenItsContainersAreThere(t *testing.T) {
+	pod := func(ready corev1.ConditionStatus, id string) *corev1.Pod {
+		return &corev1.Pod{Status: corev1.PodStatus{
+			Phase:             corev1.PodRunning,
+			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}},
+			ContainerStatuses: []corev1.ContainerStatus{{ContainerID: "containerd://" + id}},
+		}}
+	}
+	alive := func(id string) bool { return id == "new" }
+	ending, failed := pod(corev1.ConditionTrue, "old"), pod(corev1.ConditionFalse, "old")
+	ending.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	failed.Status.Phase = corev1.PodFailed
+	for name, c := range map[string]struct {
+		pod    *corev1.Pod
+		alive  func(string) bool
+		serves bool
+	}{
+		"ready":                    {pod(corev1.ConditionTrue, "new"), alive, true},
+		"not ready":                {pod(corev1.ConditionFalse, "new"), alive, false},
+		"ready before the start":   {pod(corev1.ConditionTrue, "old"), alive, false},
+		"ready, and nobody to ask": {pod(corev1.ConditionTrue, "old"), nil, true},
+		"ending":                   {ending, alive, true},
+		"evicted":                  {failed, alive, true},
+		"nothing known of it":      {&corev1.Pod{}, alive, false},
+	} {
+		if serves, why := podServes(c.pod, c.alive); serves != c.serves {
+			t.Errorf("%s: %v (%s)", name, serves, why)
 		}
 	}
 }

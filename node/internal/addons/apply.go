@@ -59,12 +59,17 @@ func lasting(err error) bool {
 }
 
 // awaitAll waits until the objects that serve something do.
-func awaitAll(ctx context.Context, client dynamic.Interface, objects []*unstructured.Unstructured) error {
+func awaitAll(ctx context.Context, client dynamic.Interface, objects []*unstructured.Unstructured, alive func(container string) bool) error {
 	for _, object := range objects {
 		var ready func(*unstructured.Unstructured) (bool, string)
 		switch object.GetKind() {
 		case "Deployment":
-			ready = deploymentServes
+			ready = func(deployment *unstructured.Unstructured) (bool, string) {
+				if serves, why := deploymentServes(deployment); !serves {
+					return false, why
+				}
+				return podsServe(ctx, client, deployment, alive)
+			}
 		case "APIService":
 			ready = func(service *unstructured.Unstructured) (bool, string) { return condition(service, "Available") }
 		default:

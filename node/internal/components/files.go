@@ -28,6 +28,9 @@ func Prepare(c config.Config, now time.Time) error {
 			return err
 		}
 	}
+	if err := os.MkdirAll(c.Runtime(), 0o711); err != nil {
+		return err
+	}
 	// Root inside a user namespace is nobody here, and must pass through these to its own root file system.
 	for _, folder := range []string{"", "run", "containerd", "kubelet"} {
 		if err := os.Chmod(c.Path(folder), 0o711); err != nil {
@@ -90,10 +93,10 @@ func writeFiles(c config.Config) error {
 	files := map[string]string{
 		"etc/resolv.conf":    Resolvers(),
 		"etc/host-addresses": hostAddresses(c),
-		"etc/cni/10-berth.conflist": fmt.Sprintf(`{"cniVersion":"1.0.0","name":"berth","plugins":[
+		"etc/cni/10-berth.conflist": fmt.Sprintf(`{"cniVersion":"1.0.0","name":%q,"plugins":[
  {"type":"ptp","ipMasq":true,"mtu":1500,"ipam":{"type":"host-local","ranges":[[{"subnet":"%s"}]],"routes":[{"dst":"0.0.0.0/0"}],"dataDir":%q}},
  {"type":"berth-policy","socket":%q}]}
-`, podRange, c.Path("run", "cni-ipam"), c.Path("run", "netpol.sock")),
+`, c.Network(), podRange, c.Path("run", "cni-ipam"), c.Path("run", "netpol.sock")),
 		"etc/certs.d/" + Registry + "/hosts.toml": fmt.Sprintf("server = %[1]q\n[host.%[1]q]\n  capabilities = [\"pull\", \"resolve\"]\n", registry),
 		"etc/registry.yaml": fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
@@ -112,6 +115,7 @@ state = %[2]q
   disable_apparmor = %[5]t
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.cri.v1.runtime".cni]
+    use_internal_loopback = true
     bin_dirs = [%[6]q]
     conf_dir = %[7]q
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
@@ -119,12 +123,21 @@ state = %[2]q
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
       BinaryName = %[8]q
       SystemdCgroup = false
+      Root = %[11]q
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = %[9]q
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = %[10]q
+[plugins."io.containerd.shim.v1.manager"]
+  socket_dir = %[12]q
+[plugins."io.containerd.internal.v1.opt"]
+  path = %[13]q
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
 `, c.Path("containerd"), c.Path("run", "containerd"), c.ContainerdSocket(), c.ContainerdSocket()+".ttrpc", noAppArmor, c.Bin,
-			c.Path("etc", "cni"), c.Program("runc"), addons.PauseReference, c.Path("etc", "certs.d")),
+			c.Path("etc", "cni"), c.Program("runc"), addons.PauseReference, c.Path("etc", "certs.d"),
+			// Their places would otherwise be the same for every runtime of the machine.
+			filepath.Join(c.Runtime(), "runc"), filepath.Join(c.Runtime(), "s"), c.Path("containerd", "opt")),
 		"etc/kubelet.yaml": fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: %[1]s

@@ -21,7 +21,7 @@ func Programs(c config.Config) []supervise.Program {
 	}
 	api := tcp(fmt.Sprintf("%s:6443", c.NodeAddress()))
 	return []supervise.Program{
-		{Name: "etcd", Args: []string{kube, "etcd", "--name", NodeName, "--data-dir", c.Path("etcd"),
+		{Name: "etcd", Last: true, Args: []string{kube, "etcd", "--name", NodeName, "--data-dir", c.Path("etcd"),
 			"--listen-client-urls", "https://127.0.0.1:2379", "--advertise-client-urls", "https://127.0.0.1:2379",
 			"--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://localhost:2380",
 			"--initial-cluster", NodeName + "=http://localhost:2380", "--log-level", "warn", "--client-cert-auth",
@@ -37,6 +37,8 @@ func Programs(c config.Config) []supervise.Program {
 			"--kubelet-client-certificate=" + pki("apiserver-kubelet.crt"), "--kubelet-client-key=" + pki("apiserver-kubelet.key"),
 			"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			"--enable-admission-plugins=NodeRestriction", "--allow-privileged=true", "--profiling=false",
+			// Without it the watches of pods, which run a moment longer, hold up its end.
+			"--shutdown-watch-termination-grace-period=1s",
 			"--requestheader-client-ca-file=" + pki("front-ca.crt"), "--requestheader-allowed-names=front-proxy",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-username-headers=X-Remote-User",
@@ -45,7 +47,8 @@ func Programs(c config.Config) []supervise.Program {
 			"--kubeconfig=" + etc("controller-manager.kubeconfig"), "--service-account-private-key-file=" + pki("sa.key"),
 			"--root-ca-file=" + pki("ca.crt"), "--cluster-cidr=" + c.Pods.String(), "--allocate-node-cidrs=true",
 			"--use-service-account-credentials", "--leader-elect=false", "--cluster-signing-cert-file=" + pki("ca.crt"),
-			"--cluster-signing-key-file=" + pki("ca.key"), "--bind-address=127.0.0.1", "--profiling=false"}},
+			"--cluster-signing-key-file=" + pki("ca.key"), "--bind-address=127.0.0.1", "--profiling=false",
+			"--flex-volume-plugin-dir=" + c.Path("kubelet", "volume-plugins")}},
 		{Name: "scheduler", Needs: api, Args: []string{kube, "kube-scheduler",
 			"--kubeconfig=" + etc("scheduler.kubeconfig"), "--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false"}},
 		{Name: "containerd", Args: []string{c.Program("containerd"), "-c", etc("containerd.toml")}, Env: []string{"PATH=" + c.Bin + ":" + os.Getenv("PATH")}},

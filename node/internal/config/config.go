@@ -127,6 +127,13 @@ func (c Config) Namespace() string { return "berth-" + c.Instance }
 // Cgroup is the parent of all pods' cgroups.
 func (c Config) Cgroup() string { return "berth-" + c.Instance }
 
+// Runtime is for what is only true while the node runs and is named by paths that must be short: a socket's has at most 107 characters,
+// and the runtime's shims end theirs with 65 of their own.
+func (c Config) Runtime() string { return "/run/berth-" + c.Instance }
+
+// Network is the pods' network as CNI calls it. Its library keeps results under that name in one place for the whole machine.
+func (c Config) Network() string { return "berth-" + c.Instance }
+
 // Kubeconfig of the administrator, usable from the host.
 func (c Config) Kubeconfig() string { return c.Path("kubeconfig") }
 

@@ -57,7 +57,8 @@ func processesWith(word string) ([]int, error) {
 	return pids, nil
 }
 
-// Unmount everything below this folder, the innermost first.
+// Unmount everything at and below this folder, the innermost first. The kubelet mounts its own folder onto itself where the root file system
+// is not shared.
 func Unmount(folder string) error {
 	for range 10 {
 		text, err := os.ReadFile("/proc/self/mountinfo")
@@ -67,7 +68,7 @@ func Unmount(folder string) error {
 		var found []string
 		for line := range strings.Lines(string(text)) {
 			fields := strings.Fields(line)
-			if len(fields) > 4 && strings.HasPrefix(fields[4], folder+"/") {
+			if len(fields) > 4 && strings.HasPrefix(fields[4]+"/", folder+"/") {
 				found = append(found, strings.ReplaceAll(fields[4], `\040`, " "))
 			}
 		}

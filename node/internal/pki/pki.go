@@ -76,16 +76,22 @@ func Ensure(folder string, subjects []Subject, now time.Time) error {
 
 // due says whether a certificate must be made again.
 func due(certificate *x509.Certificate, subject Subject, authority *x509.Certificate, now time.Time) bool {
-	addresses := make([]string, 0, len(certificate.IPAddresses))
-	for _, address := range certificate.IPAddresses {
-		addresses = append(addresses, address.String())
-	}
+	return now.Add(renewBefore).After(certificate.NotAfter) || !names(certificate, subject) || certificate.CheckSignatureFrom(authority) != nil
+}
+
+// names says whether a certificate is of this subject, and of all its names and addresses.
+func names(certificate *x509.Certificate, subject Subject) bool {
 	for _, address := range subject.Addresses {
-		if !slices.Contains(addresses, address.String()) {
-			return true
+		if !slices.ContainsFunc(certificate.IPAddresses, net.IP(address.AsSlice()).Equal) {
+			return false
 		}
 	}
-	return now.Add(renewBefore).After(certificate.NotAfter) || certificate.CheckSignatureFrom(authority) != nil
+	for _, name := range subject.Names {
+		if !slices.Contains(certificate.DNSNames, name) {
+			return false
+		}
+	}
+	return certificate.Subject.CommonName == subject.CommonName && slices.Equal(certificate.Subject.Organization, subject.Organization)
 }
 
 func ensureAuthority(folder, name string, now time.Time) (pair, error) {

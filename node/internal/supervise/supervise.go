@@ -31,6 +31,8 @@ type Program struct {
 	Env  []string
 	// Needs waits until what the program needs answers; nil when it needs nothing.
 	Needs func(context.Context) error
+	// Last to end, when all others have: they say goodbye to it, or wait in vain to.
+	Last bool
 }
 
 // State of a program, for people.
@@ -56,11 +58,21 @@ func (s *Supervisor) Run(ctx context.Context, programs []Program) error {
 		return err
 	}
 	s.states = map[string]State{}
-	var group sync.WaitGroup
+	end, endLast := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLast()
+	var others, last sync.WaitGroup
 	for _, program := range programs {
-		group.Go(func() { s.keep(ctx, program) })
+		if program.Last {
+			last.Go(func() { s.keep(end, program) })
+		} else {
+			others.Go(func() { s.keep(ctx, program) })
+		}
 	}
-	group.Wait()
+	// Without others it is still the context that says when.
+	<-ctx.Done()
+	others.Wait()
+	endLast()
+	last.Wait()
 	return nil
 }
 

@@ -49,6 +49,34 @@ func TestAKilledProgramComesBackAndAllEndTogether(t *testing.T) {
 	}
 }
 
+// The one that ends asks, in its last moment, whether the last one is still there.
+func TestTheLastProgramOutlivesTheOthers(t *testing.T) {
+	folder := t.TempDir()
+	s := &Supervisor{Logs: filepath.Join(folder, "log"), Status: filepath.Join(folder, "status.json")}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	server := `echo $$ > server; exec sleep 1000`
+	client := `trap 'kill -0 $(cat server) && touch goodbye; exit' TERM; touch trapped; while :; do sleep 0.05; done`
+	go func() {
+		done <- s.Run(ctx, []Program{
+			{Name: "server", Args: []string{"sh", "-c", "cd " + folder + "; " + server}, Last: true},
+			{Name: "client", Args: []string{"bash", "-c", "cd " + folder + "; " + client}},
+		})
+	}()
+	await(t, "both to start", func() bool {
+		_, one := os.Stat(filepath.Join(folder, "server"))
+		_, other := os.Stat(filepath.Join(folder, "trapped"))
+		return one == nil && other == nil
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "goodbye")); err != nil {
+		t.Error("the last program was gone before the other")
+	}
+}
+
 func TestThePauseGrowsAndForgets(t *testing.T) {
 	if got := nextPause(time.Second, time.Second); got != 2*time.Second {
 		t.Error(got)
