@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// cleanupDeadline is how long all loop devices of a node may take together: a busy machine frees twenty in some seconds.
+const cleanupDeadline = 30 * time.Second
+
 // Cleanup unmounts every volume below dir, also where pods had them, and frees their loop devices. The volumes stay on disk. It is for a node
 // whose pods are gone, and does not mind that dir is not there.
 func Cleanup(dir string) error {
@@ -38,7 +41,7 @@ func Cleanup(dir string) error {
 			return err
 		}
 	}
-	for deadline := time.Now().Add(detachDeadline); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(cleanupDeadline); ; time.Sleep(5 * time.Millisecond) {
 		left, err := loopDevices(ours)
 		if err != nil {
 			return err
@@ -47,7 +50,7 @@ func Cleanup(dir string) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d volumes are still in use %s after their unmount: %v", len(left), detachDeadline, left)
+			return fmt.Errorf("%d volumes are still in use %s after their unmount: %v", len(left), cleanupDeadline, left)
 		}
 	}
 }
