@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-core", &[]),
     ("berth-wire", &["berth-core"]),
+    ("berth-agent", &["berth-core"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-store"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod container;
+pub mod disk;
 pub mod id;
 pub mod image;
 pub mod instance;
