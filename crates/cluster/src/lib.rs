@@ -6,6 +6,7 @@ mod build;
 mod canary;
 mod config;
 mod controller;
+mod disk;
 mod error;
 mod facts;
 mod health;

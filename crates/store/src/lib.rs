@@ -20,7 +20,8 @@ pub use contract::{Accounts, Containers, Reconcile, Store};
 pub use error::Error;
 pub use hint::{Hint, Hints};
 pub use model::{
-    ApiToken, Audit, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, SecretHash, Session,
+    ApiToken, Audit, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, Running, SecretHash,
+    Session,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -6,6 +6,7 @@ use berth_core::container::{Container, Spec};
 use berth_core::id::{ContainerId, KeyId, TokenId, UserId};
 use berth_core::name::Username;
 use berth_core::scope::Scopes;
+use berth_core::size::StorageGb;
 use berth_core::user::User;
 use chrono::{DateTime, Utc};
 
@@ -91,6 +92,14 @@ pub enum Created {
     New(Container),
     /// The same key and body came before: the container it made, as it is now (deleted since: not found).
     Replayed(Container),
+}
+
+/// A container that runs, as far as asking its agent needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running {
+    pub id: ContainerId,
+    pub owner: UserId,
+    pub storage: StorageGb,
 }
 
 /// One line of the audit log; append only.

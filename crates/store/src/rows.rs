@@ -15,7 +15,7 @@ use berth_core::user::User;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::{ApiToken, Error, Result, SecretHash};
+use crate::{ApiToken, Error, Result, Running, SecretHash};
 
 pub(crate) fn get<'r, T, R>(row: &'r R, column: &'static str) -> Result<T>
 where
@@ -87,6 +87,15 @@ macro_rules! readers {
                     stopped_at: when("stopped_at")?,
                     deleted_at: when("deleted_at")?,
                     memory_used_mb: get(row, "memory_used_mb")?,
+                    disk_used: get(row, "disk_used_bytes")?,
+                })
+            }
+
+            pub(crate) fn running(row: &$row) -> Result<Running> {
+                Ok(Running {
+                    id: word(&get::<String, _>(row, "id")?, "id")?,
+                    owner: word(&get::<String, _>(row, "user_id")?, "user_id")?,
+                    storage: StorageGb::from_stored(get(row, "storage_gb")?),
                 })
             }
 

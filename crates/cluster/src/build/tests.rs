@@ -43,6 +43,7 @@ fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
         stopped_at: None,
         deleted_at: None,
         memory_used_mb: None,
+        disk_used: None,
     }
 }
 

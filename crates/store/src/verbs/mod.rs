@@ -72,7 +72,7 @@ macro_rules! store_prelude {
         use crate::rows;
         use crate::{
             Accounts, ApiToken, Audit, Containers, Created, Credential, Error, Hint, Hints, IdempotencyKey,
-            LocalAccount, NewApiToken, NewContainer, Reconcile, Result, SecretHash, Session, Store,
+            LocalAccount, NewApiToken, NewContainer, Reconcile, Result, Running, SecretHash, Session, Store,
         };
     };
 }
