@@ -20,6 +20,8 @@ pub struct Berthd {
     address: String,
     process: Option<Child>,
     client: reqwest::Client,
+    /// Settings of this one, as its environment.
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 /// One user of it.
@@ -42,6 +44,11 @@ fn program() -> PathBuf {
 impl Berthd {
     /// Starts it and waits until it is ready.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with settings of its own, such as `BERTH_CLUSTER__IMAGE_VOLUMES`.
+    pub async fn start_with(settings: &[(&'static str, &'static str)]) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
         let kubeconfig = std::env::var("BERTH_E2E_KUBECONFIG")
             .expect("BERTH_E2E_KUBECONFIG names berthd's credentials: run make test");
@@ -56,7 +63,8 @@ impl Berthd {
             folder.path().display(),
         );
         std::fs::write(folder.path().join("berth.toml"), config).unwrap();
-        let mut berthd = Self { folder, address, process: None, client: reqwest::Client::new() };
+        let mut berthd =
+            Self { folder, address, process: None, client: reqwest::Client::new(), settings: settings.to_vec() };
         berthd.launch().await;
         berthd
     }
@@ -67,6 +75,7 @@ impl Berthd {
         let process = Command::new(program())
             .env("BERTH_CONFIG", self.folder.path().join("berth.toml"))
             .env("JWT_SECRET", SECRET)
+            .envs(self.settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test code")]
 
 pub mod berthd;
+pub mod image;
 pub mod kubectl;
 pub mod public;
 
