@@ -11,6 +11,7 @@ mod facts;
 mod health;
 mod memory;
 mod observe;
+pub mod pod_io;
 mod preflight;
 mod queue;
 mod reconcile;
@@ -25,6 +26,7 @@ pub use config::{Config, Isolation, NetworkPolicies, UserNamespaces};
 pub use controller::Controller;
 pub use error::Error;
 pub use health::Health;
+pub use pod_io::PodIo;
 pub use preflight::{Report, preflight};
 
 pub type Result<T> = std::result::Result<T, Error>;
