@@ -16,6 +16,7 @@ down: ## Stop Berth and the embedded node; keep all data
 
 reset: down ## Remove the embedded node and all data, for good
 	@build/node/bin/berth-node reset --yes
+	@rm -rf "$${BERTH_DATA:-/var/lib/berth}/berthd" .berth
 
 test: test-prereqs node ## Run every test
 	@$(MAKE) --no-print-directory check
