@@ -28,7 +28,7 @@ const STUCK: Duration = Duration::from_secs(10);
 const UNAUTHENTICATED: u16 = 4401;
 /// Restart of the server, or a failure behind it: the client should come again.
 const TRY_AGAIN: u16 = 1013;
-/// Clients have nothing to say here.
+/// Clients have nothing to say here. The library would keep 128 KiB for each of them to say it.
 const MAX_INCOMING: usize = 4096;
 
 /// Live status of your containers.
@@ -39,7 +39,7 @@ pub(crate) async fn socket(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     caller.actor.may_account::<WatchAccount>()?;
-    Ok(upgrade.max_message_size(MAX_INCOMING).on_upgrade(async move |socket| {
+    Ok(upgrade.read_buffer_size(MAX_INCOMING).max_message_size(MAX_INCOMING).on_upgrade(async move |socket| {
         let mut feed = Feed { api, caller, socket, sent: HashMap::new() };
         let end = feed.run().await;
         metrics::gauge!("berth_event_sockets").decrement(1.0);
