@@ -68,8 +68,8 @@ func (n *node) isReady() error {
 	})
 }
 
-// readySince says whether the node is Ready by the word of a kubelet that began after that moment.
-func (n *node) readySince(since time.Time) error {
+// renewedSince says whether a kubelet has renewed the node's lease after that moment.
+func (n *node) renewedSince(since time.Time) error {
 	lease, err := n.kube.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(n.ctx, components.NodeName, metav1.GetOptions{})
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (n *node) readySince(since time.Time) error {
 	if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Time.Before(since) {
 		return fmt.Errorf("the kubelet renewed its lease last at %v", lease.Spec.RenewTime)
 	}
-	return n.isReady()
+	return nil
 }
 
 func isTrue[C any](conditions []C, wanted func(C) bool) error {

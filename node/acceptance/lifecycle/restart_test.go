@@ -49,8 +49,10 @@ func (n *node) stopsAndStarts(old *pod) {
 // follows, in a new container and with its data.
 func (n *node) worksAgain(began time.Time, old *pod, life string) {
 	n.Helper()
-	must(n, n.readySince(began))
+	// Only a kubelet that runs can have told of these containers. Its lease may follow: it tries again at growing intervals.
+	must(n, n.isReady())
 	must(n, n.addOnsSince(began))
+	n.await("the kubelet to renew its lease", soon, func() error { return n.renewedSince(began) })
 	old.ready().stillHasIt()
 	n.Logf("the old pod reads its data after %.1f s", time.Since(began).Seconds())
 	if now := old.life(); now == life {
