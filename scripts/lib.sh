@@ -15,6 +15,17 @@ push_base_image() {
         --entrypoint /usr/bin/tini --entrypoint -- --cmd sleep --cmd infinity --env LANG=C.UTF-8 --push "http://$1:5000"
 }
 
+# push_agent_image NODE_ADDRESS: builds the agent's image and pushes it to the node's registry. Its tag names its content, so
+# that pods change when it does and only then; the setting is exported for berthd.
+push_agent_image() {
+    "$root/images/agent/build.sh" "$root/build/agent"
+    local name=registry.berth.internal/berth/agent tag
+    tag=$(sha256sum "$root/build/agent/berth-agent" | cut -c1-16)
+    "$bin/berth-node" image build --file "$root/build/agent/berth-agent:/berth-agent" --ref "$name:latest" --ref "$name:$tag" \
+        --entrypoint /berth-agent --push "http://$1:5000"
+    export BERTH_CLUSTER__AGENT_IMAGE=$name:$tag
+}
+
 # service_kubeconfig FILE: credentials of the service account that deploy/rbac.yaml makes, from the admin's in $KUBECONFIG;
 # makes routes.berth.dev known first.
 service_kubeconfig() {
@@ -69,6 +80,7 @@ start_test_node() {
     "$bin/berth-node" up
     export KUBECONFIG=$BERTH_DATA/kubeconfig
     push_base_image "$(node_address)"
+    push_agent_image "$(node_address)"
 }
 
 remove_test_node() {

@@ -15,6 +15,7 @@ if [ -z "${KUBECONFIG:-}" ]; then
     BERTH_DATA=$data "$bin/berth-node" up
     export KUBECONFIG=$data/kubeconfig
     push_base_image "$(node_address)"
+    push_agent_image "$(node_address)"
 fi
 
 service_kubeconfig "$state/kubeconfig"

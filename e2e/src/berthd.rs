@@ -22,6 +22,8 @@ pub struct Berthd {
     database: String,
     process: Option<Child>,
     client: reqwest::Client,
+    /// Settings of this one, as its environment.
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 /// Where a berthd differs from the usual one of the tests.
@@ -31,6 +33,8 @@ pub struct Setup {
     pub kubeconfig: Option<PathBuf>,
     /// Absent: a SQLite file of its own.
     pub database: Option<String>,
+    /// In its environment, over those of its file.
+    pub settings: Vec<(&'static str, &'static str)>,
 }
 
 /// One user of it.
@@ -58,6 +62,13 @@ impl Berthd {
         berthd
     }
 
+    /// The same with settings in its environment, such as `BERTH_CLUSTER__IMAGE_VOLUMES`.
+    pub async fn start_with(settings: &[(&'static str, &'static str)]) -> Self {
+        let mut berthd = Self::set_up(Setup { settings: settings.to_vec(), ..Setup::default() });
+        berthd.launch().await;
+        berthd
+    }
+
     /// One that `launch` is still to start, so that its database can be filled first.
     pub fn configured() -> Self {
         Self::set_up(Setup::default())
@@ -66,7 +77,7 @@ impl Berthd {
     /// The same, with settings of its own.
     pub fn set_up(setup: Setup) -> Self {
         install_crypto();
-        let Setup { kubeconfig, database } = setup;
+        let Setup { kubeconfig, database, settings } = setup;
         let kubeconfig = kubeconfig.unwrap_or_else(service_kubeconfig);
         let folder = tempfile::tempdir().unwrap();
         let address = format!("127.0.0.1:{}", free_port());
@@ -80,7 +91,7 @@ impl Berthd {
             free_port(),
         );
         std::fs::write(folder.path().join("berth.toml"), config).unwrap();
-        Self { folder, address, database, process: None, client: reqwest::Client::new() }
+        Self { folder, address, database, process: None, client: reqwest::Client::new(), settings }
     }
 
     pub fn database_url(&self) -> &str {
@@ -111,6 +122,7 @@ impl Berthd {
             .arg(program())
             .env("BERTH_CONFIG", self.folder.path().join("berth.toml"))
             .env("JWT_SECRET", SECRET)
+            .envs(self.settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();

@@ -93,7 +93,7 @@ enum Act<'a> {
 
 async fn every_step(user: i64, side: Side, database: Option<String>) {
     let proxy = ApiProxy::start(&service_kubeconfig(), &format!("compute-{user}-")).await;
-    let mut berthd = Berthd::set_up(Setup { kubeconfig: Some(proxy.kubeconfig()), database });
+    let mut berthd = Berthd::set_up(Setup { kubeconfig: Some(proxy.kubeconfig()), database, ..Setup::default() });
     berthd.launch().await;
     let client = Client::try_default().await.unwrap();
     let mut lab = Lab { berthd, proxy, client, user };

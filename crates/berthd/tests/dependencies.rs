@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-core", &[]),
     ("berth-route", &[]),
     ("berth-wire", &["berth-core"]),
+    ("berth-agent", &["berth-core"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),

@@ -17,6 +17,9 @@ pub struct Config {
     /// Absent: the cluster's default.
     pub storage_class: Option<String>,
     pub isolation: Isolation,
+    /// The agent, which is part of every pod.
+    pub agent_image: String,
+    pub image_volumes: ImageVolumes,
     /// Runs in the canary of `preflight`; needs bash, awk and curl.
     pub canary_image: String,
     /// Containers worked on at once.
@@ -42,6 +45,17 @@ impl Isolation {
         (shown.policies_enforced || self.network_policy == NetworkPolicies::Unenforced)
             && (shown.user_namespaces || self.user_namespaces == UserNamespaces::Preferred)
     }
+}
+
+/// How the agent comes to the files of a container's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageVolumes {
+    /// The image is a volume, where every node can do that.
+    #[default]
+    Auto,
+    /// The agent runs in the image before the container starts, which takes some seconds longer.
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -70,6 +84,8 @@ impl Default for Config {
             runtime_class: None,
             storage_class: None,
             isolation: Isolation::default(),
+            agent_image: "registry.berth.internal/berth/agent:latest".to_owned(),
+            image_volumes: ImageVolumes::default(),
             canary_image: "registry.berth.internal/berth/base:latest".to_owned(),
             workers: 8,
         }

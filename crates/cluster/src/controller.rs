@@ -19,13 +19,15 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{NetworkPolicies, UserNamespaces};
 use crate::facts::{self, Facts};
 use crate::queue::{self, Waker};
-use crate::{Config, Health, Result, canary, memory, reconcile, sweep, watch};
+use crate::{Config, Health, Result, canary, disk, memory, reconcile, sweep, watch};
 
 const FACTS: Duration = Duration::from_secs(5);
 /// An API server that is silent for this long is down.
 const SILENT: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 const MEMORY: Duration = Duration::from_secs(15);
+/// A container that began to run is asked within this.
+const DISKS: Duration = Duration::from_secs(10);
 const CANARY_RETRY: Duration = Duration::from_secs(10);
 /// After this a pod that should be gone is forced out: its grace is two seconds.
 const POD_GONE: Duration = Duration::from_secs(40);
@@ -120,6 +122,7 @@ impl Controller {
                 hints(&ctx),
                 sweeps(&ctx),
                 memories(&ctx),
+                disks(&ctx),
                 trust(&ctx),
             );
         };
@@ -201,6 +204,18 @@ async fn memories(ctx: &Ctx) {
         every.tick().await;
         if let Err(error) = memory::record(ctx).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "memory in use is not known");
+        }
+    }
+}
+
+async fn disks(ctx: &Ctx) {
+    let mut every = interval(DISKS);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = disk::Asked::new();
+    loop {
+        every.tick().await;
+        if let Err(error) = disk::record(ctx, &mut asked).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "how full the disks are is not known");
         }
     }
 }

@@ -6,6 +6,7 @@ mod build;
 mod canary;
 mod config;
 mod controller;
+mod disk;
 mod error;
 mod facts;
 mod health;
@@ -21,7 +22,7 @@ use std::path::Path;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-pub use config::{Config, Isolation, NetworkPolicies, UserNamespaces};
+pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, UserNamespaces};
 pub use controller::Controller;
 pub use error::Error;
 pub use health::Health;

@@ -149,17 +149,12 @@ fn stage(pod: &Pod, main: Option<&ContainerStatus>) -> PodStage {
         };
     };
     let state = main.state.as_ref();
+    let starting = || before_main(pod).unwrap_or(PodStage::Starting);
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
         let message = waiting.message.clone().unwrap_or_default();
         return match waiting.reason.as_deref() {
-            Some(
-                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable",
-            ) => PodStage::ImagePullFailed { message },
-            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
-                PodStage::CannotStart { message }
-            }
             Some("CrashLoopBackOff") => PodStage::BackOff,
-            Some(_) | None => PodStage::Starting,
+            reason => cannot_run(reason, message).unwrap_or_else(starting),
         };
     }
     match state.and_then(|state| state.terminated.as_ref()) {
@@ -167,6 +162,38 @@ fn stage(pod: &Pod, main: Option<&ContainerStatus>) -> PodStage {
         None if main.ready => PodStage::Ready,
         None => PodStage::Starting,
     }
+}
+
+/// Why a container that waits will not run, as far as its reason tells.
+fn cannot_run(reason: Option<&str>, message: String) -> Option<PodStage> {
+    match reason? {
+        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" => {
+            Some(PodStage::ImagePullFailed { message })
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Some(PodStage::CannotStart { message })
+        }
+        _waits => None,
+    }
+}
+
+/// What holds a pod up before its main container is made. The agent writes why it failed where Kubernetes finds it; one that
+/// runs has finished its hook, because the status of a pod does not change while a hook is under way.
+fn before_main(pod: &Pod) -> Option<PodStage> {
+    let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    statuses.into_iter().find_map(|status| {
+        let state = status.state.as_ref();
+        if state.is_some_and(|state| state.running.is_some()) {
+            return None;
+        }
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let stuck = waiting
+            .and_then(|waiting| cannot_run(waiting.reason.as_deref(), waiting.message.clone().unwrap_or_default()));
+        let ended = [state, status.last_state.as_ref()];
+        let mut ended = ended.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
+        let message = ended.find_map(|ended| ended.message.clone()).filter(|message| !message.is_empty());
+        stuck.or(message.map(|message| PodStage::SeedingFailed { message }))
+    })
 }
 
 /// What objects do not say of themselves stands in their events.
@@ -223,6 +250,25 @@ mod tests {
         assert_eq!(stage_of(&node, &waiting("ImagePullBackOff")), PodStage::ImagePullFailed { message: words() });
         assert_eq!(stage_of(&node, &waiting("CreateContainerError")), PodStage::CannotStart { message: words() });
         assert_eq!(stage_of(&node, &waiting("CrashLoopBackOff")), PodStage::BackOff);
+        let init = |agent: &Value| {
+            let agent = agent.as_object().unwrap().clone();
+            let mut status = waiting("PodInitializing");
+            let named = json!({ "name": "agent", "image": "", "imageID": "", "ready": false, "restartCount": 1 });
+            status["initContainerStatuses"] = json!([named]);
+            status["initContainerStatuses"][0].as_object_mut().unwrap().extend(agent);
+            stage_of(&node, &status)
+        };
+        let ended = json!({ "terminated": { "exitCode": 0, "message": "words" } });
+        let back_off = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } });
+        assert_eq!(init(&json!({ "state": { "waiting": { "reason": "PodInitializing" } } })), PodStage::Starting);
+        let pull = json!({ "state": { "waiting": { "reason": "ErrImagePull", "message": "words" } } });
+        assert_eq!(init(&pull), PodStage::ImagePullFailed { message: words() });
+        assert_eq!(init(&json!({ "state": ended })), PodStage::SeedingFailed { message: words() });
+        let waits = json!({ "state": back_off, "lastState": ended });
+        assert_eq!(init(&waits), PodStage::SeedingFailed { message: words() });
+        let again = json!({ "state": { "running": {} }, "lastState": ended });
+        assert_eq!(init(&again), PodStage::Starting, "the next try went well");
+        assert_eq!(init(&json!({ "state": { "terminated": { "exitCode": 0 } } })), PodStage::Starting);
         let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "words" });
         assert_eq!(stage_of(&node, &evicted), PodStage::Evicted { message: words() });
     }

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 
 use crate::config::{NetworkPolicies, UserNamespaces};
-use crate::{Config, Result, canary};
+use crate::{Config, ImageVolumes, Result, canary, facts};
 
 #[derive(Debug, Clone)]
 struct Check {
@@ -53,6 +53,17 @@ impl fmt::Display for Report {
 /// When the cluster does not answer, or the canary cannot be run.
 pub async fn preflight(client: &Client, config: &Config) -> Result<Report> {
     let mut checks = vec![storage(client, config).await?, metrics(client).await?, routes(client).await?];
+    checks.push(match (facts::read(client, config).await?.image_volumes, config.image_volumes) {
+        (true, ImageVolumes::Auto) => check("image volumes", Outcome::Ok, "disks are filled while the container starts"),
+        (_, ImageVolumes::Never) => {
+            check("image volumes", Outcome::Warning, "not used, as configured; each start takes some seconds longer")
+        }
+        (false, ImageVolumes::Auto) => check(
+            "image volumes",
+            Outcome::Warning,
+            "not on every node, so each start takes some seconds longer; they need Kubernetes 1.35, containerd 2.1 or CRI-O 1.33",
+        ),
+    });
     let shown = canary::run(client, config, None).await?;
     let isolation = &config.isolation;
     checks.push(match (shown.policies_enforced, isolation.network_policy) {

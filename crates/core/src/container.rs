@@ -50,6 +50,8 @@ pub struct Container {
     pub deleted_at: Option<DateTime<Utc>>,
     /// MiB; `None` when unknown or not running.
     pub memory_used_mb: Option<i32>,
+    /// Bytes of the disk in use when it was last asked; `None` before that.
+    pub disk_used: Option<i64>,
 }
 
 impl Container {

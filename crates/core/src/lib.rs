@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod container;
+pub mod disk;
 pub mod exposure;
 pub mod id;
 pub mod image;

@@ -22,7 +22,15 @@ pub const WORKLOAD: &str = "machine";
 pub const POD: &str = "machine-0";
 /// The tenant's container in the pod.
 pub const MAIN: &str = "main";
+/// Our own container beside it.
+pub const AGENT: &str = "agent";
+/// Where the cluster has no image volumes: copies the agent's program, and runs it in the tenant's image.
+pub const INSTALL: &str = "install";
+pub const SEED: &str = "seed";
 pub const VOLUME_CLAIM: &str = "disk";
+/// The tenant's image as a volume of the agent.
+pub const IMAGE_VOLUME: &str = "image";
+pub const PROGRAM_VOLUME: &str = "program";
 pub const SERVICE: &str = "machine";
 pub const SERVICE_ACCOUNT: &str = "machine";
 pub const NETWORK_POLICY: &str = "berth";

@@ -23,7 +23,7 @@ pub use error::Error;
 pub use hint::{Hint, Hints};
 pub use model::{
     ApiToken, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, NewSshKey, OutsideUser,
-    Person, Remounted, SecretHash, Session, SshAccess,
+    Person, Remounted, Running, SecretHash, Session, SshAccess,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -8,6 +8,7 @@ use berth_core::key::PublicKey;
 use berth_core::mount::MountPaths;
 use berth_core::name::Username;
 use berth_core::scope::Scopes;
+use berth_core::size::StorageGb;
 use berth_core::user::User;
 use chrono::{DateTime, Utc};
 
@@ -140,4 +141,12 @@ pub struct Person {
     pub suspended_at: Option<DateTime<Utc>>,
     /// Deleted ones left out.
     pub containers: i64,
+}
+
+/// A container that runs, as far as asking its agent needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running {
+    pub id: ContainerId,
+    pub owner: UserId,
+    pub storage: StorageGb,
 }

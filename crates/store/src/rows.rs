@@ -17,7 +17,7 @@ use berth_core::user::{Source, User};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::{ApiToken, AuditLine, Error, Person, Result, SecretHash};
+use crate::{ApiToken, AuditLine, Error, Person, Result, Running, SecretHash};
 
 pub(crate) fn get<'r, T, R>(row: &'r R, column: &'static str) -> Result<T>
 where
@@ -90,6 +90,15 @@ macro_rules! readers {
                     stopped_at: when("stopped_at")?,
                     deleted_at: when("deleted_at")?,
                     memory_used_mb: get(row, "memory_used_mb")?,
+                    disk_used: get(row, "disk_used_bytes")?,
+                })
+            }
+
+            pub(crate) fn running(row: &$row) -> Result<Running> {
+                Ok(Running {
+                    id: word(&get::<String, _>(row, "id")?, "id")?,
+                    owner: word(&get::<String, _>(row, "user_id")?, "user_id")?,
+                    storage: StorageGb::from_stored(get(row, "storage_gb")?),
                 })
             }
 

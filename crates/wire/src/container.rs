@@ -1,6 +1,7 @@
 //! Containers, instance types and quotas.
 
 use berth_core::container::Container as Row;
+use berth_core::disk::gib;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,7 +21,7 @@ pub struct Container {
     pub memory_used_mb: Option<i32>,
     /// GiB.
     pub storage_gb: i32,
-    /// GiB; null when unknown.
+    /// GiB with one decimal, as last known; null when unknown.
     pub storage_used_gb: Option<f64>,
     pub instance_type: String,
     pub image: String,
@@ -51,7 +52,7 @@ impl Container {
             memory_mb: row.spec.memory.get(),
             memory_used_mb: row.memory_used_mb,
             storage_gb: row.spec.storage.get(),
-            storage_used_gb: None,
+            storage_used_gb: row.disk_used.map(gib),
             instance_type: row.spec.instance_type.clone(),
             image: row.spec.image.to_string(),
             mount_paths: row.spec.mounts.as_slice().to_vec(),

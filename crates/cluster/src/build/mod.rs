@@ -1,5 +1,6 @@
 //! Pure: a row and facts in, objects out. Tenant input is typed before it comes here and only ever becomes a JSON string.
 
+mod agent;
 mod namespace;
 mod policy;
 mod route;
@@ -16,8 +17,8 @@ use kube::api::ApiResource;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::Config;
 use crate::facts::Facts;
+use crate::{Config, ImageVolumes};
 
 /// What every builder sees.
 pub(crate) struct Context<'a> {
@@ -29,6 +30,12 @@ pub(crate) struct Context<'a> {
     pub(crate) domain: &'a str,
     /// Whether the cluster can give pods one; `false` only where the configuration merely prefers it.
     pub(crate) user_namespaces: bool,
+}
+
+impl Context<'_> {
+    fn image_volumes(&self) -> bool {
+        self.facts.image_volumes && self.config.image_volumes == ImageVolumes::Auto
+    }
 }
 
 /// One object, ready for server-side apply.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota, ServiceAccount};
 use kube::api::ApiResource;
 use serde_json::{Value, json};
 
-use super::Object;
+use super::{Object, agent};
 use crate::Config;
 
 /// Pinned: a newer cluster must not tighten or loosen it by itself.
@@ -35,8 +35,8 @@ pub(super) fn quota(container: &Container, config: &Config, labels: &Value) -> O
             "pods": "2",
             "persistentvolumeclaims": "2",
             "requests.storage": format!("{}Gi", 2 * i64::from(container.spec.storage.get())),
-            "limits.memory": format!("{}Mi", 2 * i64::from(container.spec.memory.get())),
-            "limits.ephemeral-storage": format!("{}Mi", 2 * i64::from(config.ephemeral_storage_mb)),
+            "limits.memory": format!("{}Mi", 2 * (i64::from(container.spec.memory.get()) + agent::MEMORY_MB)),
+            "limits.ephemeral-storage": format!("{}Mi", 2 * (i64::from(config.ephemeral_storage_mb) + agent::SCRATCH_MB)),
             "services.nodeports": "0",
             "services.loadbalancers": "0",
         }},

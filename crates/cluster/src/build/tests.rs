@@ -46,17 +46,23 @@ fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
         stopped_at: None,
         deleted_at: None,
         memory_used_mb: None,
+        disk_used: None,
     }
 }
 
 fn built(container: &Container) -> Objects {
-    exposed(container, &Exposure::default())
+    built_on(container, &Exposure::default(), true)
 }
 
 fn exposed(container: &Container, exposure: &Exposure) -> Objects {
+    built_on(container, exposure, true)
+}
+
+/// For a cluster that has image volumes, or has none.
+fn built_on(container: &Container, exposure: &Exposure, image_volumes: bool) -> Objects {
     let (config, types) = (Config::default(), InstanceTypes::default());
     let internal = ["203.0.114.9/32", "10.41.0.2/32"].iter().map(|net| net.parse().unwrap()).collect();
-    let facts = Facts { internal, dns: Some("10.43.0.10".parse().unwrap()), architectures: vec![] };
+    let facts = Facts { internal, dns: Some("10.43.0.10".parse().unwrap()), architectures: vec![], image_volumes };
     let installation = "0123456789abcdef";
     let domain = "example.com";
     let context =
@@ -116,6 +122,12 @@ fn without_ssh_the_agents_port_is_closed() {
 }
 
 #[test]
+fn the_pod_where_there_are_no_image_volumes() {
+    let objects = built_on(&container("a", "b", vec!["/data/$(HOME)$".into()]), &Exposure::default(), false);
+    insta::assert_json_snapshot!(objects.workload.body["spec"]["template"]["spec"]);
+}
+
+#[test]
 fn an_address_inside_an_excluded_range_is_not_listed_again() {
     let objects = built(&container("a", "b", vec!["/root".into()]));
     let policy = objects.fences.iter().find(|object| object.resource.kind == "NetworkPolicy").unwrap();
@@ -147,14 +159,34 @@ fn walk<'a>(value: &'a Value, seen: &mut Vec<(&'a str, &'a Value)>) {
 proptest! {
     /// Even input that no parser would let through becomes nothing but strings in their places.
     #[test]
-    fn hostile_input_gains_nothing(name in ".{0,200}", image in "\\PC{0,200}|\\.\\./.*|.*\n.*", path in "/.{0,100}|(\\.\\./){1,5}.*") {
-        let objects = built(&container(&name, &image, vec![path]));
+    fn hostile_input_gains_nothing(name in ".{0,200}", image in "\\PC{0,200}|\\.\\./.*|.*\n.*", path in "/.{0,100}|(\\.\\./){1,5}.*", image_volumes: bool) {
+        let objects = built_on(&container(&name, &image, vec![path.clone()]), &Exposure::default(), image_volumes);
+        let pod = &objects.workload.body["spec"]["template"]["spec"];
+        for ours in pod["initContainers"].as_array().unwrap() {
+            let named = ours["name"].as_str().unwrap();
+            let config = Config::default();
+            prop_assert!(["agent", "install", "seed"].contains(&named));
+            prop_assert_eq!(&ours["image"], if named == "seed" { image.as_str() } else { config.agent_image.as_str() });
+            let command = ours["lifecycle"]["postStart"]["exec"]["command"].as_array().or(ours["command"].as_array()).unwrap();
+            // Every word is ours, but for the path: it stands alone behind the end of all options.
+            let words: Vec<&str> = command.iter().map(|word| word.as_str().unwrap()).collect();
+            let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+            let (ours, paths) = (&words[..end], words.get(end + 1..).unwrap_or_default());
+            let fixed: &[&[&str]] = &[
+                &["/berth-agent", "seed", "--image", "/image", "--disk", "/disk"],
+                &["/berth-agent", "serve"],
+                &["/berth-agent", "install", "/program"],
+                &["/run/berth/bin/berth-agent", "seed", "--image", "/", "--disk", "/run/berth/disk"],
+            ];
+            prop_assert!(fixed.contains(&ours), "{:?}", ours);
+            prop_assert!(paths.is_empty() || paths == [if named == "seed" { path.replace('$', "$$") } else { path.clone() }], "{:?}", paths);
+        }
         let all = std::iter::once(&objects.namespace).chain(objects.fences.iter().map(|o| &o.body)).chain([&objects.workload.body, &objects.route]);
         for body in all {
             let mut seen = Vec::new();
             walk(body, &mut seen);
             for (key, value) in seen {
-                prop_assert!(!["hostPath", "hostNetwork", "hostPID", "hostIPC", "hostPort", "initContainers", "procMount"].contains(&key));
+                prop_assert!(!["hostPath", "hostNetwork", "hostPID", "hostIPC", "hostPort", "procMount"].contains(&key));
                 prop_assert!(key != "privileged" || value == false);
                 prop_assert!(key != "hostUsers" || value == false);
                 prop_assert!(key != "namespace");

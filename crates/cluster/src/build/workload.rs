@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::ApiResource;
 use serde_json::{Value, json};
 
-use super::{Context, Object};
+use super::{Context, Object, agent};
 
 /// What a root shell needs to install packages, change users and serve port 80. No NET_RAW, no MKNOD.
 const CAPABILITIES: [&str; 12] = [
@@ -70,8 +70,12 @@ fn pod(container: &Container, context: &Context<'_>) -> Value {
         "terminationGracePeriodSeconds": 10,
         "nodeSelector": { "kubernetes.io/arch": kind.arch.as_str() },
         "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+        "initContainers": agent::init_containers(container, context),
         "containers": [main(container, kind.millicores, context)],
-        "volumes": [{ "name": VOLUME_CLAIM, "persistentVolumeClaim": { "claimName": VOLUME_CLAIM } }],
+        "volumes": [
+            { "name": VOLUME_CLAIM, "persistentVolumeClaim": { "claimName": VOLUME_CLAIM } },
+            agent::volume(container, context),
+        ],
     });
     if context.user_namespaces {
         pod["hostUsers"] = json!(false);

@@ -89,6 +89,8 @@ pub enum PodStage {
     CannotStart { message: String },
     /// A volume cannot be mounted.
     VolumeFailed { message: String },
+    /// The agent cannot fill the disk from the image; the words are its own.
+    SeedingFailed { message: String },
     /// The main container runs and is ready.
     Ready,
     /// The main container ended and waits to be started again.

@@ -142,6 +142,9 @@ fn with_pod(pod: &PodFacts) -> Status {
         PodStage::Starting => starting(Phase::Initializing),
         PodStage::VolumeFailed { message } => starting(Phase::Initializing)
             .because(Reason::VolumeFailed, format!("the disk cannot be mounted: {message}")),
+        PodStage::SeedingFailed { message } => {
+            failed.because(Reason::VolumeFailed, format!("its disk could not be prepared: {message}"))
+        }
         PodStage::ImagePullFailed { message } => {
             failed.because(Reason::ImagePullFailed, format!("the image cannot be pulled: {message}"))
         }

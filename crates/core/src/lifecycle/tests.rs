@@ -15,6 +15,7 @@ fn stages() -> Vec<PodStage> {
         PodStage::ImagePullFailed { message: message() },
         PodStage::CannotStart { message: message() },
         PodStage::VolumeFailed { message: message() },
+        PodStage::SeedingFailed { message: message() },
         PodStage::Ready,
         PodStage::BackOff,
         PodStage::Ended,
@@ -27,12 +28,13 @@ fn stages() -> Vec<PodStage> {
         | PodStage::ImagePullFailed { .. }
         | PodStage::CannotStart { .. }
         | PodStage::VolumeFailed { .. }
+        | PodStage::SeedingFailed { .. }
         | PodStage::Ready
         | PodStage::BackOff
         | PodStage::Ended
         | PodStage::Evicted { .. } => true,
     });
-    assert_eq!(known.count(), 10);
+    assert_eq!(known.count(), 11);
     stages
 }
 
@@ -116,6 +118,7 @@ fn a_running_container_shows_its_pod() {
         "failed - ImagePullFailed",
         "failed - CannotStart",
         "initializing starting VolumeFailed",
+        "failed - VolumeFailed",
         "running - -",
         "failed - CrashLoop",
         "initializing restarting CrashLoop",

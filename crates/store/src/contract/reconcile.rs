@@ -8,7 +8,7 @@ use berth_core::isolation::Isolation;
 use berth_core::lifecycle::Observed;
 use chrono::{DateTime, Utc};
 
-use crate::Result;
+use crate::{Result, Running};
 
 #[async_trait]
 pub trait Reconcile {
@@ -28,6 +28,10 @@ pub trait Reconcile {
     async fn record_observed(&self, id: ContainerId, generation: Generation, observed: &Observed) -> Result<bool>;
     /// Memory in use, MiB; `None` when unknown. No generation, posts no hint.
     async fn record_memory(&self, usage: &[(ContainerId, Option<i32>)]) -> Result<()>;
+    /// Those whose status is `running`.
+    async fn running(&self) -> Result<Vec<Running>>;
+    /// Bytes of their disks in use. No generation, posts no hint; stays when the container stops.
+    async fn record_disk(&self, usage: &[(ContainerId, i64)]) -> Result<()>;
     /// Removes the row of a deleted container whose cluster side is gone. [`Error::NotFound`] unless it is deleted.
     async fn remove_row(&self, id: ContainerId) -> Result<()>;
     /// What a canary last showed of the cluster of this UID; `None` when none ran to its end.

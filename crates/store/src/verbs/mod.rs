@@ -88,7 +88,7 @@ macro_rules! store_prelude {
         use crate::{
             Accounts, ApiToken, Audit, AuditFilter, AuditLine, Containers, Created, Credential, Error, Exposures, Hint,
             Hints, IdempotencyKey, Keys, LocalAccount, NewApiToken, NewContainer, NewSshKey, OutsideUser, People,
-            Person, Reconcile, Remounted, Result, SecretHash, Session, Settings, SshAccess, Store,
+            Person, Reconcile, Remounted, Result, Running, SecretHash, Session, Settings, SshAccess, Store,
         };
     };
 }

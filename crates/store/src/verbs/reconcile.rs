@@ -78,6 +78,21 @@ macro_rules! implement_reconcile {
                 self.commit(tx).await
             }
 
+            async fn running(&self) -> Result<Vec<Running>> {
+                let sql = "SELECT id, user_id, storage_gb FROM containers WHERE status = 'running'";
+                let found = sqlx::query(sql).fetch_all(&self.reader).await?;
+                found.iter().map(rows::$rows::running).collect()
+            }
+
+            async fn record_disk(&self, usage: &[(ContainerId, i64)]) -> Result<()> {
+                let mut tx = self.begin().await?;
+                for (id, used) in usage {
+                    let sql = "UPDATE containers SET disk_used_bytes = $2 WHERE id = $1";
+                    sqlx::query(sql).bind(id.to_string()).bind(used).execute(&mut *tx.inner).await?;
+                }
+                self.commit(tx).await
+            }
+
             async fn remove_row(&self, id: ContainerId) -> Result<()> {
                 let sql = "DELETE FROM containers WHERE id = $1 AND desired = 'deleted'";
                 let done = sqlx::query(sql).bind(id.to_string()).execute(&self.writer).await?;

@@ -11,14 +11,15 @@ use berth_core::container::Spec;
 use berth_core::id::{ContainerId, Generation, KeyId, UserId};
 use berth_core::image::ImageRef;
 use berth_core::isolation::Isolation;
-use berth_core::lifecycle::{Desired, NamespaceState, Observed, Phase};
+use berth_core::lifecycle::{Desired, NamespaceState, Observed, Phase, PodFacts, PodStage};
 use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
 use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
 use berth_core::size::{MemoryMb, StorageGb};
 use berth_store::{
-    Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, OutsideUser, SecretHash, Session, Store,
+    Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, OutsideUser, Running, SecretHash, Session,
+    Store,
 };
 use chrono::{TimeDelta, Utc};
 use futures::StreamExt;
@@ -50,6 +51,7 @@ cases!(
     hints_within_one_store,
     what_does_not_belong_together_is_refused,
     what_a_cluster_showed_is_remembered,
+    how_full_a_disk_is_stays_when_it_stops,
 );
 
 pub(crate) async fn user(store: &Db, name: &str) -> Actor {
@@ -280,6 +282,26 @@ async fn what_a_cluster_showed_is_remembered(store: Db) {
         assert_eq!(store.isolation("a").await.unwrap(), Some(shown));
     }
     assert_eq!(store.isolation("b").await.unwrap(), None, "another cluster has shown nothing");
+}
+
+async fn how_full_a_disk_is_stays_when_it_stops(store: Db) {
+    let actor = user(&store, "ann").await;
+    let (id, other) = (made(&store, &actor, "a").await, made(&store, &actor, "b").await);
+    assert!(store.running().await.unwrap().is_empty(), "none runs yet");
+    let pod = PodFacts { stage: PodStage::Ready, terminating: false, restarts: 0, outdated: false, last_exit: None };
+    let seen = Observed { pod: Some(pod), ..Observed::default() };
+    assert!(store.record_observed(id, Generation::FIRST, &seen).await.unwrap());
+    let expected = Running { id, owner: actor.user().id, storage: StorageGb::DEFAULT };
+    assert_eq!(store.running().await.unwrap(), [expected]);
+    assert_eq!(store.for_reconcile(id).await.unwrap().unwrap().disk_used, None);
+    let used = 3 << 40;
+    store.record_disk(&[(id, 1), (id, used)]).await.unwrap();
+    store.stop(&actor.may::<Stop>(id).unwrap(), Utc::now()).await.unwrap();
+    assert!(store.record_observed(id, Generation(2), &Observed::default()).await.unwrap());
+    let row = store.for_reconcile(id).await.unwrap().unwrap();
+    assert_eq!((row.disk_used, row.status.phase), (Some(used), Phase::Stopped));
+    assert_eq!(store.for_reconcile(other).await.unwrap().unwrap().disk_used, None);
+    assert!(store.running().await.unwrap().is_empty());
 }
 
 async fn hints_within_one_store(store: Db) {
