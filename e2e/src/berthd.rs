@@ -4,7 +4,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use berth_core::id::ContainerId;
+use berth_core::access::{Actor, Administer, Reach};
+use berth_core::audit::Origin;
+use berth_core::id::{ContainerId, UserId};
+use berth_core::name::Username;
+use berth_core::user::{self as core_user, Source};
+use berth_store::AuditFilter;
 use chrono::Utc;
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::{Method, StatusCode};
@@ -20,6 +25,7 @@ pub struct Berthd {
     folder: TempDir,
     address: String,
     database: String,
+    metrics: String,
     process: Option<Child>,
     client: reqwest::Client,
     /// Settings of this one, as its environment.
@@ -81,17 +87,17 @@ impl Berthd {
         let kubeconfig = kubeconfig.unwrap_or_else(service_kubeconfig);
         let folder = tempfile::tempdir().unwrap();
         let address = format!("127.0.0.1:{}", free_port());
+        let metrics = format!("127.0.0.1:{}", free_port());
         let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         let database = database.unwrap_or_else(|| format!("sqlite://{}/berth.db", folder.path().display()));
         let config = format!(
-            "kubeconfig = \"{}\"\n[server]\nlisten = \"{address}\"\nmetrics_listen = \"127.0.0.1:{}\"\n\
+            "kubeconfig = \"{}\"\n[server]\nlisten = \"{address}\"\nmetrics_listen = \"{metrics}\"\n\
              [database]\nurl = \"{database}\"\n[api.quota]\nmemory_mb = 1048576\n[cluster.isolation]\negress_allow = [\"198.51.100.0/24\"]\n\
              [[instance_types]]\nname = \"nano\"\nmillicores = 500\narch = \"{arch}\"\n",
             kubeconfig.display(),
-            free_port(),
         );
         std::fs::write(folder.path().join("berth.toml"), config).unwrap();
-        Self { folder, address, database, process: None, client: reqwest::Client::new(), settings }
+        Self { folder, address, database, metrics, process: None, client: reqwest::Client::new(), settings }
     }
 
     pub fn database_url(&self) -> &str {
@@ -145,6 +151,33 @@ impl Berthd {
         User { berthd: self, id, token: token(id, name) }
     }
 
+    /// The value of a metric without labels; 0 when it is not there yet.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.client.get(format!("http://{}/metrics", self.metrics)).send().await.expect("metrics answer");
+        let text = answer.text().await.expect("metrics are text");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a metric is a number"))
+    }
+
+    /// What users were recorded to have done to this, oldest first.
+    pub async fn audited(&self, target: &str) -> Vec<String> {
+        let username = Username::from_claim("reader");
+        let reader = core_user::User { id: UserId(1), username, is_admin: true, source: Source::Local };
+        let actor = Actor::authenticated(reader, Reach::Login, Origin::local(Utc::now()));
+        let grant = actor.may_account::<Administer>().expect("an administrator reads it");
+        let filter = AuditFilter { target: Some(target.to_owned()), ..AuditFilter::default() };
+        let store = berth_store::open(&self.database).await.expect("the database");
+        let lines = store.audit_lines(&grant, &filter, 100).await.expect("the audit log");
+        lines.into_iter().rev().map(|line| line.action).collect()
+    }
+
+    /// Its resident memory in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().expect("berthd runs"))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -174,6 +207,22 @@ impl Drop for Berthd {
 impl User<'_> {
     pub fn socket_url(&self) -> String {
         format!("ws://{}/compute/ws?token={}", self.berthd.address, self.token)
+    }
+
+    /// The same user with another credential.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.berthd.address
+    }
+
+    /// The answer to a GET of a path, as bytes.
+    pub async fn bytes(&self, path: &str) -> (StatusCode, Vec<u8>) {
+        let request = self.berthd.client.get(format!("http://{}{path}", self.berthd.address));
+        let answer = request.bearer_auth(&self.token).send().await.expect("berthd answers");
+        (answer.status(), answer.bytes().await.expect("a whole answer").to_vec())
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {

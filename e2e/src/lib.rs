@@ -8,6 +8,7 @@ pub mod images;
 pub mod kubectl;
 pub mod probe;
 pub mod public;
+pub mod streams;
 pub mod tcp_proxy;
 
 use std::future::Future;

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use berth_core::Invalid;
 use berth_core::access::Denied;
+use berth_core::pod_io::Unreachable;
 use berth_store::Error as StoreError;
 
 use crate::request_id;
@@ -144,6 +145,16 @@ impl From<Invalid> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         Self::new(Kind::Forbidden, denied.to_string())
+    }
+}
+
+impl From<Unreachable> for Problem {
+    fn from(unreachable: Unreachable) -> Self {
+        let kind = match unreachable {
+            Unreachable::NotRunning(_) | Unreachable::NoShell => Kind::Conflict,
+            Unreachable::Cluster(_) | Unreachable::Database => Kind::Unavailable,
+        };
+        Self::new(kind, unreachable.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod error;
 mod page;
+pub mod pod_io;
 mod request_id;
 mod router;
 mod routes;
@@ -13,5 +14,6 @@ mod state;
 
 pub use auth::oidc::{AdminGroup, OidcConfig};
 pub use auth::{credential, password};
+pub use pod_io::PodIo;
 pub use router::{openapi, openapi_json, router};
 pub use state::{Api, Config, Platform};

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::error::{Kind, Problem};
 use crate::routes::{admin, audit, auth, containers, ingress, keys, meta, oidc, settings, ssh, tokens, users};
-use crate::sockets::events;
+use crate::sockets::{events, logs, terminal};
 use crate::state::Api;
 use crate::{body, request_id, routes};
 
@@ -49,6 +49,8 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(meta::instance_types))
         .routes(routes!(meta::quota))
         .routes(routes!(events::socket))
+        .routes(routes!(logs::logs))
+        .routes(routes!(terminal::terminal))
         .routes(routes!(admin::containers))
         .routes(routes!(users::list))
         .routes(routes!(users::suspend))

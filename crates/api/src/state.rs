@@ -18,6 +18,7 @@ use berth_core::Invalid;
 
 use crate::auth::login_limit::{Limit, LoginLimit};
 use crate::auth::oidc::{self, Oidc, OidcConfig};
+use crate::pod_io::PodIo;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub session_hours: u32,
     /// Logins tried per minute, for one account and for one address.
     pub logins_per_minute: u32,
+    /// A terminal through which nothing goes for this long is closed; 0: never.
+    pub terminal_idle_minutes: u32,
     /// Key of HS256 tokens; absent: such tokens are refused.
     pub jwt_secret: Option<SecretString>,
     /// This user is an administrator whatever the row says.
@@ -52,6 +55,7 @@ impl Default for Config {
             quota: Quota::default(),
             session_hours: 24,
             logins_per_minute: 10,
+            terminal_idle_minutes: 30,
             jwt_secret: None,
             admin_username: None,
             trusted_proxies: Vec::new(),
@@ -72,7 +76,7 @@ impl Config {
 }
 
 /// What the API asks of the cluster.
-pub trait Platform: Send + Sync + fmt::Debug + 'static {
+pub trait Platform: PodIo + Send + Sync + fmt::Debug + 'static {
     /// Architectures that nodes offer now.
     fn architectures(&self) -> Vec<Arch>;
     /// Whether the cluster can be reached; else the sentence that says what is wrong.

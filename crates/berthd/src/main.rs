@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod config;
 mod metrics;
+mod platform;
 mod serve;
 
 use std::process::ExitCode;

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use berth_api::{Api, Platform};
-use berth_cluster::{Controller, Health};
-use berth_core::instance::Arch;
+use berth_api::Api;
+use berth_cluster::{Controller, PodIo};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,32 +16,20 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::metrics;
+use crate::platform::Cluster;
 
 /// How long open requests may take after a signal.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// What the API asks of the cluster, answered by the controller's health.
-#[derive(Debug)]
-struct Cluster(Health);
-
-impl Platform for Cluster {
-    fn architectures(&self) -> Vec<Arch> {
-        self.0.architectures()
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        self.0.ready()
-    }
-}
 
 pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     log();
     let types = config.instance_types()?;
     let store = berth_store::open(&config.database.url).await.context("opening the database")?;
     let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
+    let pods = PodIo::new(client.clone(), store.clone());
     let controller =
         Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone(), config.api.domain.clone()));
-    let api = Api::new(store, config.api, types, Arc::new(Cluster(controller.health())));
+    let api = Api::new(store, config.api, types, Arc::new(Cluster { health: controller.health(), pods }));
     let listener = bind(config.server.listen).await?;
     let metrics_listener = bind(config.server.metrics_listen).await?;
     let recorder = metrics::install()?;

@@ -12,6 +12,7 @@ mod facts;
 mod health;
 mod memory;
 mod observe;
+pub mod pod_io;
 mod preflight;
 mod queue;
 mod reconcile;
@@ -26,6 +27,7 @@ pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, UserNamespace
 pub use controller::Controller;
 pub use error::Error;
 pub use health::Health;
+pub use pod_io::PodIo;
 pub use preflight::{Report, preflight};
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -63,7 +63,7 @@ pub(crate) async fn container(client: &Client, row: &Container, installation: &s
     Ok(observed)
 }
 
-fn namespace_state(row: &Container, found: Option<&Namespace>, installation: &str) -> NamespaceState {
+pub(crate) fn namespace_state(row: &Container, found: Option<&Namespace>, installation: &str) -> NamespaceState {
     let Some(namespace) = found else { return NamespaceState::Absent };
     let uid = namespace.metadata.uid.clone().unwrap_or_default();
     let label = |key| namespace.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);

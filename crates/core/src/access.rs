@@ -119,6 +119,11 @@ impl<A> Grant<A> {
     pub fn by(&self) -> &By {
         &self.by
     }
+
+    /// Leave to see what it was granted on: every answer to a change shows the container.
+    pub fn to_read(&self) -> Grant<Read> {
+        Grant { by: self.by.clone(), target: self.target, action: PhantomData }
+    }
 }
 
 /// Leave to do `A` to the caller's own account (or, for administrators, to the installation).

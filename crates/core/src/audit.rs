@@ -50,7 +50,7 @@ impl Outcome {
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident => $word:literal),* $(,)?) => {
-        /// What is recorded. Reads are not.
+        /// What is recorded. Reads are not, but for what a container wrote and holds.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $name),*
@@ -78,6 +78,8 @@ actions! {
     SshUpdate => "ssh.update",
     IngressCreate => "ingress.create",
     IngressDelete => "ingress.delete",
+    LogsOpen => "logs.open",
+    TerminalOpen => "terminal.open",
     KeyCreate => "key.create",
     KeyDelete => "key.delete",
     Login => "auth.login",

@@ -16,14 +16,17 @@ pub mod invalid;
 pub mod isolation;
 pub mod key;
 pub mod lifecycle;
+pub mod logs;
 pub mod mount;
 pub mod name;
 pub mod names;
+pub mod pod_io;
 pub mod pull_policy;
 pub mod quota;
 pub mod return_to;
 pub mod scope;
 pub mod size;
+pub mod terminal;
 pub mod user;
 
 pub use invalid::Invalid;

@@ -8,6 +8,7 @@ mod people;
 mod problem;
 mod settings;
 mod socket;
+mod terminal;
 
 pub use access::{CreateIngressRule, IngressRule, IngressRules, SetSsh, SshStatus};
 pub use auth::{LoggedIn, Login, LoginMethods, Me, NewToken, OidcMethod, Token, TokenCreated, Tokens};
@@ -19,3 +20,4 @@ pub use people::{AdminUser, AdminUsers, AuditEntry, AuditPage, Suspension};
 pub use problem::Problem;
 pub use settings::{Mounts, MountsSet, PullPolicy};
 pub use socket::{Frame, StatusUpdate};
+pub use terminal::TerminalFrame;

@@ -3,13 +3,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use berth_api::{Api, Config, Platform, password};
+use async_trait::async_trait;
+use berth_api::pod_io::{Lines, Terminal};
+use berth_api::{Api, Config, Platform, PodIo, password};
 use berth_core::access::{Actor, Administer, Reach};
 use berth_core::audit::Origin;
+use berth_core::container::Container;
 use berth_core::id::UserId;
 use berth_core::instance::{Arch, InstanceTypes};
+use berth_core::logs::LogQuery;
 use berth_core::name::Username;
+use berth_core::pod_io::Unreachable;
 use berth_core::quota::Quota;
+use berth_core::terminal::TerminalCommand;
 use berth_core::user::{Source, User};
 use berth_store::Store;
 use chrono::Utc;
@@ -32,6 +38,18 @@ impl Platform for OneArchitecture {
 
     fn ready(&self) -> Result<(), String> {
         Ok(())
+    }
+}
+
+/// No container runs here: whoever gets so far was let through.
+#[async_trait]
+impl PodIo for OneArchitecture {
+    async fn logs(&self, _container: &Container, _query: LogQuery) -> Result<Lines, Unreachable> {
+        Err(Unreachable::NotRunning("nothing runs here".to_owned()))
+    }
+
+    async fn terminal(&self, _: &Container, _: Option<TerminalCommand>) -> Result<Terminal, Unreachable> {
+        Err(Unreachable::Cluster("nothing runs here".to_owned()))
     }
 }
 

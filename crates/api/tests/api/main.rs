@@ -6,6 +6,7 @@ mod bad_input;
 mod harness;
 mod matrix;
 mod people;
+mod pod_io;
 mod sockets;
 
 use harness::Server;

@@ -42,6 +42,8 @@ const DOORS: &[(&str, &str, Door)] = &[
     ("get", "/compute/instance-types", Door::Scoped),
     ("get", "/compute/quota", Door::Scoped),
     ("get", "/compute/ws", Door::Scoped),
+    ("get", "/compute/containers/{id}/logs", Door::Owned),
+    ("get", "/compute/containers/{id}/terminal", Door::Owned),
     ("get", "/compute/admin/containers", Door::Admin),
     ("get", "/compute/admin/users", Door::Admin),
     ("put", "/compute/admin/users/{user_id}/suspension", Door::Admin),
@@ -117,7 +119,7 @@ async fn no_operation_lets_a_wrong_caller_through() {
 async fn status(server: &Server, method: &str, path: &str, token: Option<&str>) -> StatusCode {
     let method: Method = method.to_uppercase().parse().unwrap();
     let mut request = server.request(method.clone(), path, token);
-    if path.ends_with("/ws") {
+    if path.ends_with("/ws") || path.ends_with("/terminal") {
         request = request
             .header("Connection", "Upgrade")
             .header("Upgrade", "websocket")

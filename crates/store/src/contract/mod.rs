@@ -26,7 +26,7 @@ use crate::{Audit, Hints, Result};
 pub trait Store:
     Accounts + Containers + Exposures + Keys + People + Reconcile + Settings + Send + Sync + std::fmt::Debug + 'static
 {
-    /// Appends to the audit log what changed nothing: somebody was refused. Changes write their own line, in their transaction.
+    /// Appends to the audit log what changed nothing: somebody was refused, or looked into a container. Changes write their own line, in their transaction.
     async fn audit(&self, entry: &Audit) -> Result<()>;
     /// Removes expired sessions and idempotency keys older than 24 hours.
     async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<()>;
