@@ -10,46 +10,39 @@ use berth_store::Error as StoreError;
 
 use crate::request_id;
 
-/// A kind of error: status, stable code and title.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Malformed,
-    Unauthenticated,
-    Forbidden,
-    Suspended,
-    NotFound,
-    MethodNotAllowed,
-    Conflict,
-    TooLarge,
-    UnsupportedMediaType,
-    Invalid,
-    QuotaExceeded,
-    TooManyRequests,
-    Unavailable,
-    Internal,
+/// Declares the kinds of errors: status, stable code and title of each.
+macro_rules! kinds {
+    ($($kind:ident: $status:ident, $code:literal, $title:literal;)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($kind),*
+        }
+
+        impl Kind {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            pub(crate) fn words(self) -> (StatusCode, &'static str, &'static str) {
+                match self { $(Self::$kind => (StatusCode::$status, $code, $title)),* }
+            }
+        }
+    };
 }
 
-impl Kind {
-    fn words(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
-            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Log in first"),
-            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "You may not do this"),
-            Self::Suspended => (StatusCode::FORBIDDEN, "suspended", "This account is suspended"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such thing"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
-            Self::Conflict => (StatusCode::CONFLICT, "conflict", "This contradicts what is there"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large"),
-            Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "JSON is expected")
-            }
-            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is not acceptable"),
-            Self::QuotaExceeded => (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", "Your quota is used up"),
-            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A part of the service is down"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
-        }
-    }
+kinds! {
+    Malformed: BAD_REQUEST, "malformed", "The request cannot be read";
+    Unauthenticated: UNAUTHORIZED, "unauthenticated", "Log in first";
+    Forbidden: FORBIDDEN, "forbidden", "You may not do this";
+    Suspended: FORBIDDEN, "suspended", "This account is suspended";
+    NotFound: NOT_FOUND, "not_found", "There is no such thing";
+    MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method";
+    Conflict: CONFLICT, "conflict", "This contradicts what is there";
+    TooLarge: PAYLOAD_TOO_LARGE, "too_large", "The request is too large";
+    UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "JSON is expected";
+    Invalid: UNPROCESSABLE_ENTITY, "invalid", "A value is not acceptable";
+    QuotaExceeded: TOO_MANY_REQUESTS, "quota_exceeded", "Your quota is used up";
+    TooManyRequests: TOO_MANY_REQUESTS, "too_many_requests", "Too many requests";
+    Unavailable: SERVICE_UNAVAILABLE, "unavailable", "A part of the service is down";
+    Internal: INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";
 }
 
 /// What a client is told.
@@ -110,11 +103,16 @@ impl Problem {
     }
 }
 
+/// The stable URI of a kind of error.
+pub(crate) fn type_of(code: &str) -> String {
+    format!("https://berth.dev/problems/{code}")
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, code, title) = self.kind.words();
         let body = berth_wire::Problem {
-            kind: format!("https://berth.dev/problems/{code}"),
+            kind: type_of(code),
             title: title.to_owned(),
             status: status.as_u16(),
             code: code.to_owned(),

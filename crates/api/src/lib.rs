@@ -3,6 +3,7 @@
 
 mod auth;
 mod body;
+mod description;
 mod error;
 mod page;
 pub mod pod_io;

@@ -4,34 +4,16 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::Modify;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::description::{self, Description};
 use crate::error::{Kind, Problem};
 use crate::routes::{admin, audit, auth, containers, ingress, keys, meta, oidc, settings, ssh, tokens, users};
 use crate::sockets::{events, logs, terminal};
 use crate::state::Api;
 use crate::{body, request_id, routes};
-
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Berth", description = "Machines with names, on Kubernetes.", license(name = "Apache-2.0")),
-    modifiers(&Bearer),
-    security(("bearer" = [])),
-)]
-struct Description;
-
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
-    }
-}
 
 fn table() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Description::openapi())
@@ -84,7 +66,7 @@ pub fn router(api: Api) -> Router {
 }
 
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    table().split_for_parts().1
+    description::completed(table().split_for_parts().1)
 }
 
 /// # Errors

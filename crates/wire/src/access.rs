@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "id": 1, "port": 8080, "target_port": 3000, "protocol": "http", "created_at": 1768473000 }))]
 pub struct IngressRule {
     pub id: i64,
     #[schema(example = 8080)]
@@ -30,12 +31,14 @@ impl From<Row> for IngressRule {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "rules": [{ "id": 1, "port": 8080, "target_port": 3000, "protocol": "http", "created_at": 1768473000 }] }))]
 pub struct IngressRules {
     pub rules: Vec<IngressRule>,
 }
 
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "port": 8080, "target_port": 3000 }))]
 pub struct CreateIngressRule {
     /// 80, 443 or 8000–8999.
     #[schema(example = 8080)]
@@ -49,6 +52,7 @@ pub struct CreateIngressRule {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "ssh_enabled": true, "ssh_key_ids": [4] }))]
 pub struct SshStatus {
     pub ssh_enabled: bool,
     /// Your keys that the container accepts.
@@ -57,6 +61,7 @@ pub struct SshStatus {
 
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "ssh_enabled": true }))]
 pub struct SetSsh {
     pub ssh_enabled: bool,
     /// Replaces the keys that the container accepts; absent: they stay, and where there is none, all of yours are accepted.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "username": "ann", "password": "correct horse battery staple" }))]
 pub struct Login {
     pub username: String,
     pub password: String,
@@ -22,6 +23,7 @@ impl fmt::Debug for Login {
 
 /// A session; the token goes into `Authorization: Bearer`, browsers get the same as a cookie.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "token": "berth_s_9f86d081884c7d65…", "expires_at": "2026-01-16T10:30:00Z", "user": { "user_id": 7, "username": "ann", "is_admin": false } }))]
 pub struct LoggedIn {
     pub token: String,
     pub expires_at: DateTime<Utc>,
@@ -36,6 +38,7 @@ impl fmt::Debug for LoggedIn {
 
 /// The ways to log in.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "password": true, "oidc": { "issuer": "https://login.example.com", "login_url": "/auth/oidc/login" } }))]
 pub struct LoginMethods {
     /// `POST /auth/login` with a local account.
     pub password: bool,
@@ -53,6 +56,7 @@ pub struct OidcMethod {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "user_id": 7, "username": "ann", "is_admin": false }))]
 pub struct Me {
     pub user_id: i64,
     pub username: String,
@@ -61,6 +65,7 @@ pub struct Me {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "ci", "scopes": { "compute.7.containers": ["read", "create"] } }))]
 pub struct NewToken {
     /// 1–63 printable characters.
     pub name: String,
@@ -73,6 +78,7 @@ pub struct NewToken {
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({ "id": 3, "name": "ci", "scopes": { "compute.7.containers": ["read", "create"] }, "created_at": "2026-01-15T10:30:00Z", "expires_at": null }))]
 pub struct Token {
     pub id: i64,
     pub name: String,
@@ -82,12 +88,14 @@ pub struct Token {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "tokens": [{ "id": 3, "name": "ci", "scopes": { "compute.7.containers": ["read", "create"] }, "created_at": "2026-01-15T10:30:00Z", "expires_at": null }] }))]
 pub struct Tokens {
     pub tokens: Vec<Token>,
 }
 
 /// A new token, with its secret: shown this once.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "secret": "berth_t_9f86d081884c7d65…", "id": 3, "name": "ci", "scopes": { "compute.7.containers": ["read", "create"] }, "created_at": "2026-01-15T10:30:00Z", "expires_at": null }))]
 pub struct TokenCreated {
     pub secret: String,
     #[serde(flatten)]

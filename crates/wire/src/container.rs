@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "7f3c9k52", "name": "my-app", "status": "running", "hostname": "7f3c9k52.compute.example.com",
+    "memory_mb": 512, "memory_used_mb": 61, "storage_gb": 5, "storage_used_gb": 0.2, "instance_type": "nano",
+    "image": "registry.berth.internal/berth/base:latest", "mount_paths": ["/root"], "created_at": "2026-01-15T10:30:00Z",
+    "stopped_at": null, "ssh_enabled": true, "https_enabled": false, "pull_policy": "IfNotPresent",
+    "ssh_command": "ssh root@7f3c9k52.compute.example.com", "external_ip": null,
+    "transition": null, "reason": null, "message": null
+}))]
 pub struct Container {
     /// 8 characters; a DNS label.
     #[schema(example = "7f3c9k52")]
@@ -72,12 +80,28 @@ impl Container {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "containers": [{
+    "id": "7f3c9k52", "name": "my-app", "status": "running", "hostname": "7f3c9k52.compute.example.com",
+    "memory_mb": 512, "memory_used_mb": 61, "storage_gb": 5, "storage_used_gb": 0.2, "instance_type": "nano",
+    "image": "registry.berth.internal/berth/base:latest", "mount_paths": ["/root"], "created_at": "2026-01-15T10:30:00Z",
+    "stopped_at": null, "ssh_enabled": true, "https_enabled": false, "pull_policy": "IfNotPresent",
+    "ssh_command": "ssh root@7f3c9k52.compute.example.com", "external_ip": null,
+    "transition": null, "reason": null, "message": null
+}] }))]
 pub struct Containers {
     pub containers: Vec<Container>,
 }
 
 /// As administrators see it: `created_at` is in unix seconds here.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "7f3c9k52", "name": "my-app", "status": "running", "hostname": "7f3c9k52.compute.example.com",
+    "memory_mb": 512, "memory_used_mb": 61, "storage_gb": 5, "storage_used_gb": 0.2, "instance_type": "nano",
+    "image": "registry.berth.internal/berth/base:latest", "mount_paths": ["/root"], "created_at": 1768473000, "user_id": "7", "owner": "ann",
+    "stopped_at": null, "ssh_enabled": true, "https_enabled": false, "pull_policy": "IfNotPresent",
+    "ssh_command": "ssh root@7f3c9k52.compute.example.com", "external_ip": null,
+    "transition": null, "reason": null, "message": null
+}))]
 pub struct AdminContainer {
     #[serde(flatten)]
     pub container: serde_json::Value,
@@ -104,6 +128,7 @@ impl AdminContainer {
 /// Absent, null, 0 and "" mean the default: older clients send zeros.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({ "name": "my-app", "memory_mb": 1024, "ssh_enabled": true, "ssh_key_ids": [4], "mount_paths": ["/root", "/var/data"] }))]
 pub struct CreateContainer {
     /// 1–63 printable characters, unique among your containers.
     pub name: Option<String>,
@@ -120,6 +145,7 @@ pub struct CreateContainer {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "name": "nano", "cores": 0.5, "architecture": "amd64", "available": true }))]
 pub struct InstanceType {
     pub name: String,
     pub cores: f64,
@@ -129,17 +155,20 @@ pub struct InstanceType {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "instance_types": [{ "name": "nano", "cores": 0.5, "architecture": "amd64", "available": true }] }))]
 pub struct InstanceTypes {
     pub instance_types: Vec<InstanceType>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "used": 1, "limit": 3 }))]
 pub struct QuotaLine {
     pub used: i64,
     pub limit: i64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "containers": { "used": 1, "limit": 3 }, "memory_mb": { "used": 512, "limit": 8192 }, "storage_gb": { "used": 5, "limit": 50 }, "ssh_keys": { "used": 1, "limit": 10 }, "ingress_rules": { "used": 2, "limit": 20 } }))]
 pub struct Quota {
     pub containers: QuotaLine,
     pub memory_mb: QuotaLine,
@@ -150,6 +179,7 @@ pub struct Quota {
 
 /// `{"status":"ok"}`
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "status": "ok" }))]
 pub struct Done {
     pub status: &'static str,
 }

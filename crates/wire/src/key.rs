@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "id": 4, "name": "laptop", "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFA2DlUTusvuiKnEQp2vH/V0outWHOMf2RvcFWs7dyBC", "fingerprint": "SHA256:vymujbyaTD3KEY1dibFH4uMamaMmlcM9XO2rJuabifw", "created_at": "2026-01-15T10:30:00Z", "last_used_at": null }))]
 pub struct SshKey {
     pub id: i64,
     pub name: String,
@@ -34,12 +35,14 @@ impl From<Row> for SshKey {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "ssh_keys": [{ "id": 4, "name": "laptop", "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFA2DlUTusvuiKnEQp2vH/V0outWHOMf2RvcFWs7dyBC", "fingerprint": "SHA256:vymujbyaTD3KEY1dibFH4uMamaMmlcM9XO2rJuabifw", "created_at": "2026-01-15T10:30:00Z", "last_used_at": null }] }))]
 pub struct SshKeys {
     pub ssh_keys: Vec<SshKey>,
 }
 
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "laptop", "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFA2DlUTusvuiKnEQp2vH/V0outWHOMf2RvcFWs7dyBC ann@laptop" }))]
 pub struct CreateSshKey {
     /// 1–63 printable characters.
     pub name: String,

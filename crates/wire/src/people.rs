@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "id": 7, "username": "ann", "source": "oidc", "is_admin": false, "created_at": "2026-01-15T10:30:00Z", "suspended_at": null, "containers": 2 }))]
 pub struct AdminUser {
     pub id: i64,
     pub username: String,
@@ -19,18 +20,21 @@ pub struct AdminUser {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "users": [{ "id": 7, "username": "ann", "source": "oidc", "is_admin": false, "created_at": "2026-01-15T10:30:00Z", "suspended_at": null, "containers": 2 }] }))]
 pub struct AdminUsers {
     pub users: Vec<AdminUser>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "suspended": true }))]
 pub struct Suspension {
     pub suspended: bool,
 }
 
 /// A line of the audit log.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({ "id": 81, "at": "2026-01-15T10:30:00Z", "user_id": 7, "username": "ann", "action": "container.stop", "target": "7f3c9k52", "from": "203.0.113.7", "outcome": "ok", "request_id": "9f86d081884c7d65" }))]
 pub struct AuditEntry {
     pub id: i64,
     pub at: DateTime<Utc>,
@@ -50,6 +54,7 @@ pub struct AuditEntry {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "entries": [{ "id": 81, "at": "2026-01-15T10:30:00Z", "user_id": 7, "username": "ann", "action": "container.stop", "target": "7f3c9k52", "from": "203.0.113.7", "outcome": "ok", "request_id": "9f86d081884c7d65" }], "next_cursor": null }))]
 pub struct AuditPage {
     /// Newest first.
     pub entries: Vec<AuditEntry>,

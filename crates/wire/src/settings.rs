@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "mount_paths": ["/root", "/var/data"] }))]
 pub struct Mounts {
     /// 1–16 absolute, normalised paths, none inside another, none over the system's own folders.
     #[schema(example = json!(["/root", "/var/data"]))]
@@ -12,6 +13,7 @@ pub struct Mounts {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "mount_paths": ["/root", "/var/data"], "restarted": true }))]
 pub struct MountsSet {
     #[schema(example = json!(["/root", "/var/data"]))]
     pub mount_paths: Vec<String>,
@@ -21,6 +23,7 @@ pub struct MountsSet {
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "pull_policy": "Always" }))]
 pub struct PullPolicy {
     /// `Always` or `IfNotPresent`.
     #[schema(example = "Always")]

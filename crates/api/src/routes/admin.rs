@@ -9,7 +9,7 @@ use crate::error::Problem;
 use crate::state::Api;
 
 /// Everybody's containers, newest first.
-#[utoipa::path(get, path = "/compute/admin/containers", tag = "admin", responses((status = 200, body = [AdminContainer]), (status = 403, body = berth_wire::Problem)))]
+#[utoipa::path(get, path = "/compute/admin/containers", tag = "admin", operation_id = "list_all_containers", responses((status = 200, body = [AdminContainer]), (status = 403, body = berth_wire::Problem)))]
 pub(crate) async fn containers(
     State(api): State<Api>,
     Admin(grant): Admin,

@@ -17,7 +17,7 @@ const MAX_LIMIT: u32 = 500;
 const MAX_TEXT: usize = 255;
 
 /// The audit log, newest first. `cursor` is the `next_cursor` of the page before.
-#[utoipa::path(get, path = "/compute/admin/audit", tag = "admin",
+#[utoipa::path(get, path = "/compute/admin/audit", tag = "admin", operation_id = "list_audit_log",
     params(("limit" = Option<u32>, Query, description = "1 to 500, 100 when left out"),
         ("cursor" = Option<String>, Query),
         ("user" = Option<String>, Query, description = "an id or a username"),

@@ -18,7 +18,7 @@ use crate::error::{Kind, Problem};
 use crate::state::Api;
 
 /// Opens a session. Wrong name and wrong password look alike.
-#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login, security(()),
+#[utoipa::path(post, path = "/auth/login", tag = "auth", operation_id = "log_in", request_body = Login, security(()),
     responses((status = 200, body = LoggedIn), (status = 401, body = berth_wire::Problem), (status = 429, body = berth_wire::Problem)))]
 pub(crate) async fn login(
     State(api): State<Api>,
@@ -72,7 +72,7 @@ pub(crate) async fn open_session(api: &Api, by: By) -> Result<(Cookie<'static>, 
 }
 
 /// Ends the session that made this call.
-#[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 200, body = Done)))]
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", operation_id = "log_out", responses((status = 200, body = Done)))]
 pub(crate) async fn logout(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
     api.store.end_session(caller.actor.by(), &credential::hash(caller.secret.expose_secret())).await?;
     let mut gone = session_cookie(String::new());
@@ -81,7 +81,7 @@ pub(crate) async fn logout(State(api): State<Api>, caller: Caller) -> Result<Res
 }
 
 /// Who you are.
-#[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, body = Me)))]
+#[utoipa::path(get, path = "/auth/me", tag = "auth", operation_id = "get_me", responses((status = 200, body = Me)))]
 pub(crate) async fn me(caller: Caller) -> Json<Me> {
     let user = caller.actor.user();
     Json(Me { user_id: user.id.0, username: user.username.to_string(), is_admin: user.is_admin })

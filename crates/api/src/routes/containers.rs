@@ -25,14 +25,14 @@ use crate::state::Api;
 const DRAWS: usize = 5;
 
 /// Your containers, newest first.
-#[utoipa::path(get, path = "/compute/containers", tag = "containers", responses((status = 200, body = Containers)))]
+#[utoipa::path(get, path = "/compute/containers", tag = "containers", operation_id = "list_containers", responses((status = 200, body = Containers)))]
 pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Containers>, Problem> {
     let rows = api.store.containers(&caller.actor.may_account::<ListContainers>()?).await?;
     Ok(Json(Containers { containers: rows.iter().map(|row| view(&api, row)).collect() }))
 }
 
 /// Creates a container and starts it. With an `Idempotency-Key`, the same request again gives the first answer.
-#[utoipa::path(post, path = "/compute/containers", tag = "containers", request_body = CreateContainer,
+#[utoipa::path(post, path = "/compute/containers", tag = "containers", operation_id = "create_container", request_body = CreateContainer,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Container), (status = 409, body = berth_wire::Problem),
         (status = 422, body = berth_wire::Problem), (status = 429, body = berth_wire::Problem)))]
@@ -58,7 +58,7 @@ pub(crate) async fn create(
 }
 
 /// One container.
-#[utoipa::path(get, path = "/compute/containers/{id}", tag = "containers", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/compute/containers/{id}", tag = "containers", operation_id = "get_container", params(("id" = String, Path)),
     responses((status = 200, body = Container), (status = 404, body = berth_wire::Problem)))]
 pub(crate) async fn get(
     State(api): State<Api>,
@@ -70,7 +70,7 @@ pub(crate) async fn get(
 }
 
 /// Deletes a container and its disk. It leaves the list at once.
-#[utoipa::path(delete, path = "/compute/containers/{id}", tag = "containers", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/compute/containers/{id}", tag = "containers", operation_id = "delete_container", params(("id" = String, Path)),
     responses((status = 200, body = Done), (status = 404, body = berth_wire::Problem)))]
 pub(crate) async fn delete(
     State(api): State<Api>,
@@ -82,7 +82,7 @@ pub(crate) async fn delete(
 }
 
 /// Starts a stopped container; a running one stays as it is.
-#[utoipa::path(post, path = "/compute/containers/{id}/start", tag = "containers", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/compute/containers/{id}/start", tag = "containers", operation_id = "start_container", params(("id" = String, Path)),
     responses((status = 200, body = Container), (status = 404, body = berth_wire::Problem)))]
 pub(crate) async fn start(
     State(api): State<Api>,
@@ -94,7 +94,7 @@ pub(crate) async fn start(
 }
 
 /// Stops a container. Its disk stays; `transition` is `stopping` until the pod is gone.
-#[utoipa::path(post, path = "/compute/containers/{id}/stop", tag = "containers", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/compute/containers/{id}/stop", tag = "containers", operation_id = "stop_container", params(("id" = String, Path)),
     responses((status = 200, body = Container), (status = 404, body = berth_wire::Problem)))]
 pub(crate) async fn stop(
     State(api): State<Api>,

@@ -13,7 +13,7 @@ use crate::router;
 use crate::state::Api;
 
 /// The instance types, and which of them a node offers now.
-#[utoipa::path(get, path = "/compute/instance-types", tag = "containers", responses((status = 200, body = InstanceTypes)))]
+#[utoipa::path(get, path = "/compute/instance-types", tag = "containers", operation_id = "list_instance_types", responses((status = 200, body = InstanceTypes)))]
 pub(crate) async fn instance_types(State(api): State<Api>, caller: Caller) -> Result<Json<InstanceTypes>, Problem> {
     caller.actor.may_account::<ListContainers>()?;
     let offered = api.platform.architectures();
@@ -27,7 +27,7 @@ pub(crate) async fn instance_types(State(api): State<Api>, caller: Caller) -> Re
 }
 
 /// What you use of what you may use.
-#[utoipa::path(get, path = "/compute/quota", tag = "containers", responses((status = 200, body = Quota)))]
+#[utoipa::path(get, path = "/compute/quota", tag = "containers", operation_id = "get_quota", responses((status = 200, body = Quota)))]
 pub(crate) async fn quota(State(api): State<Api>, caller: Caller) -> Result<Json<Quota>, Problem> {
     let used = api.store.usage(&caller.actor.may_account::<ListContainers>()?).await?;
     let limit = api.config.quota;
@@ -42,13 +42,13 @@ pub(crate) async fn quota(State(api): State<Api>, caller: Caller) -> Result<Json
 }
 
 /// The process answers.
-#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Done)))]
+#[utoipa::path(get, path = "/healthz", tag = "health", operation_id = "get_health", security(()), responses((status = 200, body = Done)))]
 pub(crate) async fn healthz() -> Json<Done> {
     Json(Done::OK)
 }
 
 /// The process can do its work: its database and its cluster answer.
-#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "get_readiness", security(()),
     responses((status = 200, body = Done), (status = 503, body = berth_wire::Problem)))]
 pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Done>, Problem> {
     api.store.ping().await?;
@@ -57,7 +57,7 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Done>, Problem
 }
 
 /// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "health", security(()), responses((status = 200)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "health", operation_id = "get_description", security(()), responses((status = 200)))]
 pub(crate) async fn description() -> Result<Response, Problem> {
     let json = router::openapi_json().map_err(|error| Problem::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())

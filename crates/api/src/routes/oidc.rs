@@ -22,7 +22,7 @@ use crate::state::Api;
 const LOGIN: &str = "/auth/oidc/login";
 
 /// The ways to log in here.
-#[utoipa::path(get, path = "/auth/methods", tag = "auth", security(()), responses((status = 200, body = LoginMethods)))]
+#[utoipa::path(get, path = "/auth/methods", tag = "auth", operation_id = "list_login_methods", security(()), responses((status = 200, body = LoginMethods)))]
 pub(crate) async fn methods(State(api): State<Api>) -> Json<LoginMethods> {
     let oidc = api.oidc.as_ref();
     let oidc = oidc.map(|oidc| OidcMethod { issuer: oidc.config.issuer.clone(), login_url: LOGIN.to_owned() });
@@ -30,7 +30,7 @@ pub(crate) async fn methods(State(api): State<Api>) -> Json<LoginMethods> {
 }
 
 /// Sends a browser to the issuer; it comes back logged in, to `return_to`.
-#[utoipa::path(get, path = "/auth/oidc/login", tag = "auth", security(()),
+#[utoipa::path(get, path = "/auth/oidc/login", tag = "auth", operation_id = "start_oidc_login", security(()),
     params(("return_to" = Option<String>, Query, description = "a path of this host")),
     responses((status = 302), (status = 404, body = berth_wire::Problem), (status = 422, body = berth_wire::Problem),
         (status = 503, body = berth_wire::Problem)))]
@@ -46,7 +46,7 @@ pub(crate) async fn login(State(api): State<Api>, headers: HeaderMap, RawQuery(q
 }
 
 /// Where the issuer sends a browser back to.
-#[utoipa::path(get, path = "/auth/oidc/callback", tag = "auth", security(()),
+#[utoipa::path(get, path = "/auth/oidc/callback", tag = "auth", operation_id = "finish_oidc_login", security(()),
     params(("code" = Option<String>, Query), ("state" = Option<String>, Query), ("error" = Option<String>, Query),
         ("iss" = Option<String>, Query)),
     responses((status = 302), (status = 400, body = berth_wire::Problem), (status = 401, body = berth_wire::Problem),

@@ -22,14 +22,14 @@ use crate::error::Problem;
 use crate::state::Api;
 
 /// Your live tokens, newest first, without their secrets.
-#[utoipa::path(get, path = "/auth/tokens", tag = "auth", responses((status = 200, body = Tokens), (status = 403, body = berth_wire::Problem)))]
+#[utoipa::path(get, path = "/auth/tokens", tag = "auth", operation_id = "list_tokens", responses((status = 200, body = Tokens), (status = 403, body = berth_wire::Problem)))]
 pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Tokens>, Problem> {
     let tokens = api.store.api_tokens(&caller.actor.may_account::<ManageTokens>()?).await?;
     Ok(Json(Tokens { tokens: tokens.into_iter().map(view).collect() }))
 }
 
 /// Creates a token. Its secret is in this answer and nowhere else.
-#[utoipa::path(post, path = "/auth/tokens", tag = "auth", request_body = NewToken,
+#[utoipa::path(post, path = "/auth/tokens", tag = "auth", operation_id = "create_token", request_body = NewToken,
     responses((status = 201, body = TokenCreated), (status = 409, body = berth_wire::Problem), (status = 422, body = berth_wire::Problem)))]
 pub(crate) async fn create(State(api): State<Api>, caller: Caller, body: Body<NewToken>) -> Result<Response, Problem> {
     let grant = caller.actor.may_account::<ManageTokens>()?;
@@ -52,7 +52,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: Caller, body: Body<Ne
 }
 
 /// Revokes a token: it is refused from now on, and sockets that it opened are closed.
-#[utoipa::path(delete, path = "/auth/tokens/{token_id}", tag = "auth", params(("token_id" = i64, Path)),
+#[utoipa::path(delete, path = "/auth/tokens/{token_id}", tag = "auth", operation_id = "revoke_token", params(("token_id" = i64, Path)),
     responses((status = 200, body = Done), (status = 404, body = berth_wire::Problem)))]
 pub(crate) async fn revoke(
     State(api): State<Api>,

@@ -13,7 +13,7 @@ use crate::error::Problem;
 use crate::state::Api;
 
 /// All users, in the order of their ids.
-#[utoipa::path(get, path = "/compute/admin/users", tag = "admin",
+#[utoipa::path(get, path = "/compute/admin/users", tag = "admin", operation_id = "list_users",
     responses((status = 200, body = AdminUsers), (status = 403, body = berth_wire::Problem)))]
 pub(crate) async fn list(State(api): State<Api>, Admin(grant): Admin) -> Result<Json<AdminUsers>, Problem> {
     let users = api.store.users(&grant).await?;
@@ -22,7 +22,7 @@ pub(crate) async fn list(State(api): State<Api>, Admin(grant): Admin) -> Result<
 
 /// Suspends a user, or ends that. Suspended: sessions and tokens end, other credentials get 403 `suspended`, containers
 /// stop. Afterwards the user logs in again; the containers stay stopped until they are started.
-#[utoipa::path(put, path = "/compute/admin/users/{user_id}/suspension", tag = "admin", request_body = Suspension,
+#[utoipa::path(put, path = "/compute/admin/users/{user_id}/suspension", tag = "admin", operation_id = "set_suspension", request_body = Suspension,
     params(("user_id" = i64, Path)),
     responses((status = 200, body = AdminUser), (status = 403, body = berth_wire::Problem),
         (status = 404, body = berth_wire::Problem), (status = 422, body = berth_wire::Problem)))]

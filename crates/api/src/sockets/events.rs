@@ -22,7 +22,7 @@ use crate::state::Api;
 const MAX_INCOMING: usize = 4096;
 
 /// Live status of your containers.
-#[utoipa::path(get, path = "/compute/ws", tag = "containers", params(("token" = Option<String>, Query)), responses((status = 101)))]
+#[utoipa::path(get, path = "/compute/ws", tag = "containers", operation_id = "watch_containers", params(("token" = Option<String>, Query)), responses((status = 101)))]
 pub(crate) async fn socket(
     State(api): State<Api>,
     SocketCaller(caller): SocketCaller,

@@ -31,7 +31,7 @@ const MAX_BUFFERED: usize = BATCH + 4 * MAX_LINE;
 /// restarts of its process and rotated files, and waits for a container that has not started yet; the close reason says
 /// why it ended. As a plain GET it answers text/plain with the bytes as written; 409 when there is no log. A line of more
 /// than 1 MiB is cut and marked.
-#[utoipa::path(get, path = "/compute/containers/{id}/logs", tag = "containers",
+#[utoipa::path(get, path = "/compute/containers/{id}/logs", tag = "containers", operation_id = "read_logs",
     params(("id" = String, Path),
         ("tail" = Option<u32>, Query, description = "at most this many of the lines that are there already: 0 to 10000; 100, or all of them with since"),
         ("since" = Option<String>, Query, description = "a time (RFC 3339), unix seconds, or an age like 10m or 1h30m"),

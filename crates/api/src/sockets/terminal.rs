@@ -33,7 +33,7 @@ const MAX_BUFFERED: usize = 1 << 20;
 /// (xterm-256color, 80×24 at first); the text frame `{"type":"resize","cols":120,"rows":40}` resizes it. The close reason
 /// says why it ended: 1000 the process did (its exit code), 4400 a bad frame, 4401 the credential ended, 4408 nothing was
 /// typed or written for too long, 4409 the container stopped, 1013 the way to it broke.
-#[utoipa::path(get, path = "/compute/containers/{id}/terminal", tag = "containers",
+#[utoipa::path(get, path = "/compute/containers/{id}/terminal", tag = "containers", operation_id = "open_terminal",
     params(("id" = String, Path),
         ("command" = Option<String>, Query, description = "a line for sh -c instead of the user's shell"),
         ("token" = Option<String>, Query, description = "for a browser")),

@@ -3,6 +3,7 @@
 
 mod access;
 mod bad_input;
+mod description;
 mod harness;
 mod matrix;
 mod people;
