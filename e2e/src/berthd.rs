@@ -100,6 +100,17 @@ impl Berthd {
         Self { folder, address, database, metrics, process: None, client: reqwest::Client::new(), settings }
     }
 
+    /// Makes the first administrator, as `make up` does: name and password.
+    pub fn first_login(&self) -> (String, String) {
+        let file = self.folder.path().join("login");
+        let mut init = Command::new(program());
+        init.arg("init").arg("--credentials").arg(&file).env("BERTH_CONFIG", self.folder.path().join("berth.toml"));
+        assert!(init.status().expect("berthd is built").success());
+        let written = std::fs::read_to_string(file).unwrap();
+        let line = |key| written.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+        (line("username: "), line("password: "))
+    }
+
     pub fn database_url(&self) -> &str {
         &self.database
     }

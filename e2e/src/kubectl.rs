@@ -6,16 +6,22 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-fn command(words: &[&str]) -> Command {
+/// The program and its words: the node's own where it was built here.
+pub fn words(words: &[&str]) -> Vec<String> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/node/bin/kube-node");
-    let mut command = if built.exists() {
-        let mut command = Command::new(built);
-        command.arg("kubectl");
-        command
+    let program = if built.exists() {
+        vec![built.display().to_string(), "kubectl".to_owned()]
     } else {
-        Command::new("kubectl")
+        vec!["kubectl".to_owned()]
     };
-    command.args(words);
+    program.into_iter().chain(words.iter().map(|word| (*word).to_owned())).collect()
+}
+
+pub fn command(words: &[&str]) -> Command {
+    let all = self::words(words);
+    let (program, arguments) = all.split_first().expect("there is a program");
+    let mut command = Command::new(program);
+    command.args(arguments);
     command
 }
 

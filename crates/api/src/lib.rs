@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod description;
 mod error;
+mod idempotency;
 mod page;
 pub mod pod_io;
 mod request_id;

@@ -12,13 +12,14 @@ use berth_core::name::ContainerName;
 use berth_core::pull_policy::PullPolicy;
 use berth_core::size::{MemoryMb, StorageGb};
 use berth_core::{Invalid, container};
-use berth_store::{Created, Error as StoreError, IdempotencyKey, NewContainer};
+use berth_store::{Created, Error as StoreError, NewContainer};
 use berth_wire::{Container, Containers, CreateContainer, Done};
 use chrono::Utc;
 
-use crate::auth::{Caller, credential};
+use crate::auth::Caller;
 use crate::body::Body;
 use crate::error::Problem;
+use crate::idempotency;
 use crate::state::Api;
 
 /// How often another id is drawn when one is taken: with 3.8e11 ids once is already rare.
@@ -43,7 +44,7 @@ pub(crate) async fn create(
     body: Body<CreateContainer>,
 ) -> Result<Response, Problem> {
     let grant = caller.actor.may_account::<MayCreate>()?;
-    let key = idempotency_key(&headers, &body.bytes)?;
+    let key = idempotency::key(&headers, "/compute/containers", &body.bytes)?;
     let (spec, keys) = parse(&api, body.value)?;
     for _ in 0..DRAWS {
         let id = ContainerId::from_random(rand::random());
@@ -117,15 +118,6 @@ pub(crate) fn parse_id(text: &str) -> Result<ContainerId, Problem> {
 fn created(api: &Api, row: &container::Container) -> Response {
     let location = format!("/compute/containers/{}", row.id);
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(view(api, row))).into_response()
-}
-
-fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    let key =
-        key.ok_or_else(|| Invalid::new("Idempotency-Key", "an Idempotency-Key is 1 to 255 visible ASCII characters"))?;
-    let text = String::from_utf8_lossy(body);
-    Ok(Some(IdempotencyKey { key: key.to_owned(), request: credential::hash(&text) }))
 }
 
 /// Everything that can be wrong with a request is found here, before anything is written.

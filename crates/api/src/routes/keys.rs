@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use berth_core::access::{CreateKey, DeleteKey, ListKeys};
 use berth_core::id::KeyId;
@@ -15,6 +15,7 @@ use chrono::Utc;
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::error::Problem;
+use crate::idempotency;
 use crate::state::Api;
 
 /// Your SSH keys, newest first.
@@ -25,20 +26,24 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
     Ok(Json(SshKeys { ssh_keys: keys.into_iter().map(SshKey::from).collect() }))
 }
 
-/// Adds an SSH key. The same key again, under whatever name, is refused with 409.
+/// Adds an SSH key. The same key again, under whatever name, is refused with 409. With an `Idempotency-Key`, the same request
+/// again gives the first answer.
 #[utoipa::path(post, path = "/compute/ssh-keys", tag = "ssh-keys", operation_id = "create_ssh_key", request_body = CreateSshKey,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = SshKey), (status = 409, body = berth_wire::Problem),
         (status = 422, body = berth_wire::Problem), (status = 429, body = berth_wire::Problem)))]
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    headers: HeaderMap,
     body: Body<CreateSshKey>,
 ) -> Result<Response, Problem> {
     let grant = caller.actor.may_account::<CreateKey>()?;
+    let repeated = idempotency::key(&headers, "/compute/ssh-keys", &body.bytes)?;
     let CreateSshKey { name, public_key } = body.value;
     let name = ContainerName::parse(&name)?.to_string();
     let new = NewSshKey { name, key: PublicKey::parse(&public_key)?, created_at: Utc::now() };
-    let key = api.store.add_ssh_key(&grant, &new, &api.config.quota).await?;
+    let key = api.store.add_ssh_key(&grant, &new, &api.config.quota, repeated.as_ref()).await?;
     Ok((StatusCode::CREATED, Json(SshKey::from(key))).into_response())
 }
 

@@ -7,14 +7,15 @@ use berth_core::ingress::{NewRule, PublicPort, Rule};
 use berth_core::quota::Quota;
 use chrono::{DateTime, Utc};
 
-use crate::{Result, SshAccess};
+use crate::{IdempotencyKey, Result, SshAccess};
 
 #[async_trait]
 pub trait Exposures {
     /// By port.
     async fn ingress_rules(&self, grant: &Grant<Read>) -> Result<Vec<Rule>>;
     /// Inserts a rule within `quota`, counted over all containers of the owner in the same transaction; 443 sets
-    /// `https_enabled` in it. [`Error::PortTaken`] when the container has a rule for the port.
+    /// `https_enabled` in it. [`Error::PortTaken`] when the container has a rule for the port. With an idempotency key of
+    /// before: what that request made.
     ///
     /// [`Error::PortTaken`]: crate::Error::PortTaken
     async fn add_ingress_rule(
@@ -22,6 +23,7 @@ pub trait Exposures {
         grant: &Grant<Update>,
         new: &NewRule,
         quota: &Quota,
+        idempotency: Option<&IdempotencyKey>,
         now: DateTime<Utc>,
     ) -> Result<Rule>;
     /// Removes the rule of a port; 443 clears `https_enabled` in the same transaction.

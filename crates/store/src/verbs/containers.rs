@@ -15,18 +15,10 @@ macro_rules! implement_containers {
                 let user_id = owner.id.to_string();
                 let mut tx = self.begin().await?;
                 self.lock_user(&mut tx, owner.id).await?;
-                if let Some(key) = key {
-                    let sql = "SELECT request, container_id FROM idempotency WHERE user_id = $1 AND key = $2";
-                    let query = sqlx::query(sql).bind(owner.id.0).bind(&key.key);
-                    if let Some(row) = query.fetch_optional(&mut *tx.inner).await? {
-                        if rows::get::<String, _>(&row, "request")? != rows::hex(&key.request) {
-                            return Err(Error::IdempotencyMismatch);
-                        }
-                        let sql = "SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL";
-                        let query = sqlx::query(sql).bind(rows::get::<String, _>(&row, "container_id")?);
-                        let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
-                        return Ok(Created::Replayed(rows::$rows::container(&row)?));
-                    }
+                if let Some(made) = self.made_before(&mut tx, owner.id, key).await? {
+                    let sql = "SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL";
+                    let row = sqlx::query(sql).bind(made).fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
+                    return Ok(Created::Replayed(rows::$rows::container(&row)?));
                 }
                 let usage = usage!(&mut *tx.inner, owner.id);
                 quota.admit(&usage, new.spec.memory, new.spec.storage)?;
@@ -78,13 +70,7 @@ macro_rules! implement_containers {
                     let query = sqlx::query("INSERT INTO container_keys (container_id, key_id) VALUES ($1, $2)");
                     query.bind(new.id.as_str()).bind(key.0).execute(&mut *tx.inner).await?;
                 }
-                if let Some(key) = key {
-                    let sql = "INSERT INTO idempotency (user_id, key, request, container_id, created_at) \
-                               VALUES ($1, $2, $3, $4, $5)";
-                    let query = sqlx::query(sql).bind(owner.id.0).bind(&key.key).bind(rows::hex(&key.request));
-                    let query = query.bind(new.id.as_str()).bind(new.created_at.naive_utc());
-                    query.execute(&mut *tx.inner).await?;
-                }
+                self.remember(&mut tx, owner.id, key, new.id.as_str(), new.created_at).await?;
                 self.record(&mut tx, &Audit::done(grant.by(), Action::ContainerCreate, Some(new.id.to_string()))).await?;
                 tx.hint(Hint::Listed { id: new.id, owner: owner.id });
                 self.commit(tx).await?;

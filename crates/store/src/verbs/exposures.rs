@@ -19,12 +19,17 @@ macro_rules! implement_exposures {
                 grant: &Grant<Update>,
                 new: &NewRule,
                 quota: &Quota,
+                idempotency: Option<&IdempotencyKey>,
                 now: DateTime<Utc>,
             ) -> Result<Rule> {
                 let (owner, id) = (grant.owner(), grant.target());
                 let mut tx = self.begin().await?;
                 self.lock_user(&mut tx, owner).await?;
                 self.locked(&mut tx, owner, id).await?;
+                if let Some(made) = self.made_before(&mut tx, owner, idempotency).await? {
+                    let query = sqlx::query("SELECT * FROM ingress_rules WHERE CAST(id AS TEXT) = $1").bind(made);
+                    return rows::$rows::rule(&query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?);
+                }
                 let port = i32::from(new.port.get());
                 let taken = sqlx::query("SELECT id FROM ingress_rules WHERE container_id = $1 AND port = $2");
                 if taken.bind(id.as_str()).bind(port).fetch_optional(&mut *tx.inner).await?.is_some() {
@@ -37,6 +42,7 @@ macro_rules! implement_exposures {
                 let query = query.bind(new.protocol.as_str()).bind(now.naive_utc());
                 let rule = rows::$rows::rule(&query.fetch_one(&mut *tx.inner).await?)?;
                 self.rules_changed(&mut tx, owner, id, new.port, true).await?;
+                self.remember(&mut tx, owner, idempotency, &rule.id.0.to_string(), now).await?;
                 self.record(&mut tx, &Audit::done(grant.by(), Action::IngressCreate, Some(format!("{id}:{port}"))))
                     .await?;
                 self.commit(tx).await?;

@@ -15,10 +15,15 @@ macro_rules! implement_keys {
                 grant: &AccountGrant<CreateKey>,
                 new: &NewSshKey,
                 quota: &Quota,
+                idempotency: Option<&IdempotencyKey>,
             ) -> Result<SshKey> {
                 let owner = grant.user().id;
                 let mut tx = self.begin().await?;
                 self.lock_user(&mut tx, owner).await?;
+                if let Some(made) = self.made_before(&mut tx, owner, idempotency).await? {
+                    let query = sqlx::query("SELECT * FROM ssh_keys WHERE CAST(id AS TEXT) = $1").bind(made);
+                    return rows::$rows::key(&query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?);
+                }
                 let sql = "SELECT id FROM ssh_keys WHERE user_id = $1 AND fingerprint = $2";
                 let same = sqlx::query(sql).bind(owner.0).bind(new.key.fingerprint());
                 if same.fetch_optional(&mut *tx.inner).await?.is_some() {
@@ -30,6 +35,7 @@ macro_rules! implement_keys {
                 let query = sqlx::query(sql).bind(owner.0).bind(&new.name).bind(new.key.line());
                 let query = query.bind(new.key.fingerprint()).bind(new.created_at.naive_utc());
                 let key = rows::$rows::key(&query.fetch_one(&mut *tx.inner).await?)?;
+                self.remember(&mut tx, owner, idempotency, &key.id.to_string(), new.created_at).await?;
                 self.record(&mut tx, &Audit::done(grant.by(), Action::KeyCreate, Some(key.id.to_string()))).await?;
                 self.commit(tx).await?;
                 Ok(key)

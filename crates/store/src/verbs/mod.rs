@@ -5,6 +5,7 @@
 mod accounts;
 mod containers;
 mod exposures;
+mod idempotency;
 mod keys;
 mod people;
 mod reconcile;
@@ -13,6 +14,7 @@ mod settings;
 pub(crate) use accounts::implement_accounts;
 pub(crate) use containers::{implement_containers, usage};
 pub(crate) use exposures::implement_exposures;
+pub(crate) use idempotency::implement_idempotency;
 pub(crate) use keys::implement_keys;
 pub(crate) use people::implement_people;
 pub(crate) use reconcile::implement_reconcile;
@@ -23,6 +25,7 @@ macro_rules! implement_store {
         implement_accounts!($store, $rows);
         implement_containers!($store, $rows);
         implement_exposures!($store, $rows);
+        implement_idempotency!($store);
         implement_keys!($store, $rows);
         implement_people!($store, $rows);
         implement_reconcile!($store, $rows);

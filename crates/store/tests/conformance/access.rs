@@ -8,11 +8,11 @@ use berth_core::lifecycle::{NamespaceState, Observed, Phase, PodFacts, PodStage,
 use berth_core::mount::MountPaths;
 use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
-use berth_store::{Error, Hint, NewContainer, NewSshKey, SshAccess};
+use berth_store::{Error, Hint, IdempotencyKey, NewContainer, NewSshKey, SshAccess};
 use chrono::Utc;
 use futures::future::join_all;
 
-use crate::cases::{Case, Db, create, made, new, next, user};
+use crate::cases::{Case, Db, create, key, made, new, next, user};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
@@ -32,6 +32,7 @@ cases!(
     changed_mounts_ask_for_a_fresh_pod,
     a_pull_policy_asks_for_nothing,
     a_start_asks_for_a_fresh_pod,
+    a_repeated_request_makes_nothing_new,
 );
 
 fn public(number: u8) -> NewSshKey {
@@ -40,7 +41,7 @@ fn public(number: u8) -> NewSshKey {
 }
 
 async fn add(store: &Db, actor: &Actor, number: u8) -> Result<SshKey, Error> {
-    store.add_ssh_key(&actor.may_account::<CreateKey>().unwrap(), &public(number), &Quota::default()).await
+    store.add_ssh_key(&actor.may_account::<CreateKey>().unwrap(), &public(number), &Quota::default(), None).await
 }
 
 async fn listed(store: &Db, actor: &Actor) -> Vec<KeyId> {
@@ -55,7 +56,7 @@ fn rule(port: i64, target: i64) -> NewRule {
 
 async fn open(store: &Db, actor: &Actor, id: ContainerId, port: i64) -> Result<Rule, Error> {
     let grant = actor.may::<Update>(id).unwrap();
-    store.add_ingress_rule(&grant, &rule(port, port), &Quota::default(), Utc::now()).await
+    store.add_ingress_rule(&grant, &rule(port, port), &Quota::default(), None, Utc::now()).await
 }
 
 async fn generation(store: &Db, id: ContainerId) -> i64 {
@@ -68,10 +69,10 @@ async fn a_key_is_unique_per_user(store: Db) {
     assert_eq!((first.name.as_str(), first.key.fingerprint()), ("key 1", "SHA256:1"));
     let renamed = NewSshKey { name: "other".into(), ..public(1) };
     let grant = ann.may_account::<CreateKey>().unwrap();
-    assert!(matches!(store.add_ssh_key(&grant, &renamed, &Quota::default()).await, Err(Error::KeyExists)));
+    assert!(matches!(store.add_ssh_key(&grant, &renamed, &Quota::default(), None).await, Err(Error::KeyExists)));
     // Even where the quota is used up, the reason is the better one.
     let none = Quota { ssh_keys: 0, ..Quota::default() };
-    assert!(matches!(store.add_ssh_key(&grant, &renamed, &none).await, Err(Error::KeyExists)));
+    assert!(matches!(store.add_ssh_key(&grant, &renamed, &none, None).await, Err(Error::KeyExists)));
     let second = add(&store, &ann, 2).await.unwrap();
     let others = add(&store, &ben, 1).await.unwrap();
     assert_eq!(listed(&store, &ann).await, [second.id, first.id], "newest first");
@@ -122,7 +123,7 @@ async fn rules_are_unique_and_443_is_https(store: Db) {
     let https = async |id| store.container(&actor.may::<Read>(id).unwrap()).await.unwrap().https_enabled;
     let grant = actor.may::<Update>(id).unwrap();
     let mut hints = store.hints();
-    let made = store.add_ingress_rule(&grant, &rule(8080, 3000), &Quota::default(), Utc::now()).await.unwrap();
+    let made = store.add_ingress_rule(&grant, &rule(8080, 3000), &Quota::default(), None, Utc::now()).await.unwrap();
     next(&mut hints, Hint::Changed { id, owner: actor.user().id }).await;
     assert_eq!((made.port.get(), made.target.get(), made.protocol), (8080, 3000, Protocol::Http));
     assert!(matches!(open(&store, &actor, id, 8080).await, Err(Error::PortTaken)));
@@ -153,7 +154,7 @@ async fn the_rule_quota_counts_over_containers_in_parallel(store: Db) {
         tokio::spawn(async move {
             let quota = Quota { ingress_rules: 7, ..Quota::default() };
             let port = 8000 + i64::try_from(number).unwrap();
-            store.add_ingress_rule(&actor.may::<Update>(id).unwrap(), &rule(port, 80), &quota, Utc::now()).await
+            store.add_ingress_rule(&actor.may::<Update>(id).unwrap(), &rule(port, 80), &quota, None, Utc::now()).await
         })
     }));
     let done: Vec<_> = tries.await.into_iter().map(Result::unwrap).collect();
@@ -259,4 +260,31 @@ async fn a_start_asks_for_a_fresh_pod(store: Db) {
     let started = store.start(&actor.may::<Start>(id).unwrap()).await.unwrap();
     assert_eq!((started.generation, started.restart_generation), (Generation(3), Generation(3)));
     assert_eq!((started.status.phase, started.status.transition), (Phase::Pending, Some(Transition::Restarting)));
+}
+
+async fn a_repeated_request_makes_nothing_new(store: Db) {
+    let actor = user(&store, "ann").await;
+    let id = made(&store, &actor, "a").await;
+    let grant = actor.may_account::<CreateKey>().unwrap();
+    let quota = Quota::default();
+    let add =
+        async |number: u8, key: &IdempotencyKey| store.add_ssh_key(&grant, &public(number), &quota, Some(key)).await;
+    let first = add(1, &key("k", 1)).await.unwrap();
+    assert_eq!(add(1, &key("k", 1)).await.unwrap().id, first.id);
+    assert!(matches!(add(2, &key("k", 2)).await, Err(Error::IdempotencyMismatch)));
+    assert_eq!(listed(&store, &actor).await, [first.id]);
+
+    let grant = actor.may::<Update>(id).unwrap();
+    let open = async |key: &IdempotencyKey| {
+        store.add_ingress_rule(&grant, &rule(8080, 3000), &quota, Some(key), Utc::now()).await
+    };
+    let first = open(&key("r", 1)).await.unwrap();
+    let generation_then = generation(&store, id).await;
+    assert_eq!(open(&key("r", 1)).await.unwrap().id, first.id);
+    assert_eq!(generation(&store, id).await, generation_then);
+    assert!(matches!(open(&key("r", 2)).await, Err(Error::IdempotencyMismatch)));
+    // One key is one request, whatever it made.
+    assert!(matches!(open(&key("k", 3)).await, Err(Error::IdempotencyMismatch)));
+    store.delete_ingress_rule(&grant, first.port).await.unwrap();
+    assert!(matches!(open(&key("r", 1)).await, Err(Error::NotFound)), "what it made is gone");
 }

@@ -90,7 +90,7 @@ pub(crate) async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {
     new.id
 }
 
-fn key(name: &str, body: u8) -> IdempotencyKey {
+pub(crate) fn key(name: &str, body: u8) -> IdempotencyKey {
     IdempotencyKey { key: name.into(), request: SecretHash([body; 32]) }
 }
 

@@ -4,10 +4,12 @@
 mod cluster;
 mod create;
 mod list;
+mod logs;
 mod machine;
 mod sockets;
 mod stop;
 mod table;
+mod terminal;
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -23,10 +25,12 @@ enum Measurement {
     Stop,
     List,
     Sockets,
+    Logs,
+    Terminal,
 }
 
 impl Measurement {
-    const ALL: [Self; 4] = [Self::Create, Self::Stop, Self::List, Self::Sockets];
+    const ALL: [Self; 6] = [Self::Create, Self::Stop, Self::List, Self::Sockets, Self::Logs, Self::Terminal];
 
     async fn rows(self, cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
         match self {
@@ -34,6 +38,8 @@ impl Measurement {
             Self::Stop => stop::rows(cluster).await.context("stop"),
             Self::List => list::rows().await.context("list"),
             Self::Sockets => sockets::rows(cluster).await.context("sockets"),
+            Self::Logs => logs::rows(cluster).await.context("logs"),
+            Self::Terminal => terminal::rows(cluster).await.context("terminal"),
         }
     }
 }
@@ -47,7 +53,9 @@ impl FromStr for Measurement {
             "stop" => Self::Stop,
             "list" => Self::List,
             "sockets" => Self::Sockets,
-            _ => anyhow::bail!("there is no row {name}; there are create, stop, list and sockets"),
+            "logs" => Self::Logs,
+            "terminal" => Self::Terminal,
+            _ => anyhow::bail!("there is no row {name}; there are create, stop, list, sockets, logs and terminal"),
         })
     }
 }
