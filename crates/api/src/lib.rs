@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod description;
 mod error;
+mod images;
 mod page;
 pub mod pod_io;
 mod request_id;
@@ -15,6 +16,7 @@ mod state;
 
 pub use auth::oidc::{AdminGroup, OidcConfig};
 pub use auth::{credential, password};
+pub use images::Images;
 pub use pod_io::PodIo;
 pub use router::{openapi, openapi_json, router};
 pub use state::{Api, Config, Platform};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use berth_cluster::Pulls;
 use berth_core::instance::{InstanceType, InstanceTypes};
 use berth_core::name::Username;
 use figment::Figment;
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) api: berth_api::Config,
     pub(crate) cluster: berth_cluster::Config,
+    pub(crate) registry: berth_registry::Config,
     pub(crate) instance_types: Option<Vec<InstanceType>>,
     /// File of the cluster's credentials; absent: `KUBECONFIG`, then the pod's own.
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -96,6 +98,10 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
         config.api.admin_username = Some(parsed);
     }
     check(&config)?;
+    let credentials = config.registry.credentials();
+    let credentials = credentials.map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
+    let registry = config.api.images.registry.clone();
+    config.cluster.pulls = credentials.map(|credentials| Pulls { registry, credentials });
     Ok(config)
 }
 
@@ -142,6 +148,8 @@ mod tests {
             ("[api.oidc]\nissuer = \"https://a.example\"\nclient_id = \"b\"", "api.public_url"),
             ("[api.oidc]\nissuer = \"https://a.example\"", "client_id"),
             ("[api]\npublic_url = \"nowhere\"", "api.public_url"),
+            ("[registry]\nendpoint = \"nowhere\"", "registry.endpoint"),
+            ("[registry]\nusername = \"berth\"", "registry.password_file"),
         ] {
             let error = load_text(text).unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");

@@ -7,6 +7,7 @@ use berth_core::names::{
     ANNOTATION_APPLIED, ANNOTATION_RESTART, LABEL_CONTAINER, LABEL_INSTALLATION, MAIN, NETWORK_POLICY, POD,
     RESOURCE_QUOTA, VOLUME_CLAIM, WORKLOAD,
 };
+use berth_core::registry::ImageDigest;
 use berth_route::Route;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
@@ -121,6 +122,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> PodFacts {
         restarts: main.map_or(0, |main| main.restart_count),
         last_exit: ended
             .map(|ended| Exit { code: ended.exit_code, out_of_memory: ended.reason.as_deref() == Some("OOMKilled") }),
+        image_digest: main.and_then(|main| ImageDigest::of_reference(&main.image_id)),
     }
 }
 
@@ -284,5 +286,18 @@ mod tests {
         let facts = pod_facts(&serde_json::from_value(pod).unwrap());
         assert_eq!(facts.last_exit, Some(Exit { code: 137, out_of_memory: true }));
         assert_eq!(facts.restarts, 3);
+        assert_eq!(facts.image_digest, None);
+    }
+
+    #[test]
+    fn what_a_pod_really_runs_is_seen() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let status = json!({ "containerStatuses": [{
+            "name": MAIN, "image": "registry.example/a:1", "imageID": format!("registry.example/a@{digest}"),
+            "ready": true, "restartCount": 0, "state": { "running": {} },
+        }]});
+        let pod = json!({ "metadata": {}, "spec": { "containers": [], "nodeName": "n" }, "status": status });
+        let facts = pod_facts(&serde_json::from_value(pod).unwrap());
+        assert_eq!(facts.image_digest.map(|digest| digest.to_string()), Some(digest));
     }
 }

@@ -43,7 +43,7 @@ pub struct BuiltinImage {
 
 /// Where images may come from: the built-ins and one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ImagePolicy {
     /// The first is the default.
     pub builtins: Vec<BuiltinImage>,
@@ -51,7 +51,21 @@ pub struct ImagePolicy {
     pub registry: String,
 }
 
+impl Default for ImagePolicy {
+    /// The embedded node's registry and the image that `make up` pushes there.
+    fn default() -> Self {
+        let registry = "registry.berth.internal".to_owned();
+        let base = BuiltinImage { name: "base".to_owned(), image: format!("{registry}/berth/base:latest") };
+        Self { builtins: vec![base], registry }
+    }
+}
+
 impl ImagePolicy {
+    /// Whether it is offered by configuration, and accepted whatever its registry.
+    pub fn is_builtin(&self, image: &ImageRef) -> bool {
+        self.builtins.iter().any(|builtin| builtin.image == image.0)
+    }
+
     /// The image of a request that names none.
     pub fn default_image(&self) -> Option<ImageRef> {
         self.builtins.first().map(|builtin| ImageRef(builtin.image.clone()))
@@ -82,13 +96,7 @@ mod tests {
     use super::*;
 
     fn policy() -> ImagePolicy {
-        ImagePolicy {
-            builtins: vec![BuiltinImage {
-                name: "base".into(),
-                image: "registry.berth.internal/berth/base:latest".into(),
-            }],
-            registry: "registry.berth.internal".into(),
-        }
+        ImagePolicy::default()
     }
 
     #[test]

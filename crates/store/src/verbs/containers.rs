@@ -15,18 +15,10 @@ macro_rules! implement_containers {
                 let user_id = owner.id.to_string();
                 let mut tx = self.begin().await?;
                 self.lock_user(&mut tx, owner.id).await?;
-                if let Some(key) = key {
-                    let sql = "SELECT request, container_id FROM idempotency WHERE user_id = $1 AND key = $2";
-                    let query = sqlx::query(sql).bind(owner.id.0).bind(&key.key);
-                    if let Some(row) = query.fetch_optional(&mut *tx.inner).await? {
-                        if rows::get::<String, _>(&row, "request")? != rows::hex(&key.request) {
-                            return Err(Error::IdempotencyMismatch);
-                        }
-                        let sql = "SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL";
-                        let query = sqlx::query(sql).bind(rows::get::<String, _>(&row, "container_id")?);
-                        let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
-                        return Ok(Created::Replayed(rows::$rows::container(&row)?));
-                    }
+                if let Some(key) = key
+                    && let Some(row) = replayed!(&mut *tx.inner, owner.id, key, $rows)
+                {
+                    return Ok(Created::Replayed(row));
                 }
                 let usage = usage!(&mut *tx.inner, owner.id);
                 quota.admit(&usage, new.spec.memory, new.spec.storage)?;
@@ -45,8 +37,8 @@ macro_rules! implement_containers {
                 let status = status(Desired::Running, &observed);
                 let sql = "INSERT INTO containers (id, user_id, owner_username, name, namespace, image, pull_policy, \
                            instance_type, memory_mb, storage_gb, mount_paths, ssh_enabled, created_at, desired, generation, \
-                           observed, status, transition, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING *";
+                           observed, status, transition, reason, message, image_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) RETURNING *";
                 let spec = &new.spec;
                 let query = sqlx::query(sql)
                     .bind(new.id.as_str())
@@ -68,7 +60,8 @@ macro_rules! implement_containers {
                     .bind(status.phase.as_str())
                     .bind(status.transition.map(Transition::as_str))
                     .bind(status.reason.map(Reason::as_str))
-                    .bind(status.message);
+                    .bind(status.message)
+                    .bind(new.image_digest.as_ref().map(ImageDigest::as_str));
                 let row = query.fetch_one(&mut *tx.inner).await.map_err(|error| match unique(error, "id") {
                     Error::Conflict { .. } => Error::IdTaken,
                     other => other,
@@ -89,6 +82,14 @@ macro_rules! implement_containers {
                 tx.hint(Hint::Listed { id: new.id, owner: owner.id });
                 self.commit(tx).await?;
                 Ok(Created::New(container))
+            }
+
+            async fn replayed(
+                &self,
+                grant: &AccountGrant<CreateContainer>,
+                key: &IdempotencyKey,
+            ) -> Result<Option<Container>> {
+                Ok(replayed!(&self.reader, grant.user().id, key, $rows))
             }
 
             async fn containers(&self, grant: &AccountGrant<ListContainers>) -> Result<Vec<Container>> {
@@ -192,6 +193,26 @@ macro_rules! implement_containers {
     };
 }
 
+/// The container that a request with this key made before.
+macro_rules! replayed {
+    ($on:expr, $user:expr, $key:expr, $rows:ident) => {{
+        let sql = "SELECT request, container_id FROM idempotency WHERE user_id = $1 AND key = $2";
+        let query = sqlx::query(sql).bind($user.0).bind(&$key.key);
+        match query.fetch_optional($on).await? {
+            None => None,
+            Some(row) if rows::get::<String, _>(&row, "request")? != rows::hex(&$key.request) => {
+                return Err(Error::IdempotencyMismatch);
+            }
+            Some(row) => {
+                let sql = "SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL";
+                let query = sqlx::query(sql).bind(rows::get::<String, _>(&row, "container_id")?);
+                let row = query.fetch_optional($on).await?.ok_or(Error::NotFound)?;
+                Some(rows::$rows::container(&row)?)
+            }
+        }
+    }};
+}
+
 /// Counts what a user holds; deleted containers count no more.
 macro_rules! usage {
     ($on:expr, $user:expr) => {{
@@ -212,4 +233,4 @@ macro_rules! usage {
     }};
 }
 
-pub(crate) use {implement_containers, usage};
+pub(crate) use {implement_containers, replayed, usage};

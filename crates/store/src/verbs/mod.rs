@@ -11,7 +11,7 @@ mod reconcile;
 mod settings;
 
 pub(crate) use accounts::implement_accounts;
-pub(crate) use containers::{implement_containers, usage};
+pub(crate) use containers::{implement_containers, replayed, usage};
 pub(crate) use exposures::implement_exposures;
 pub(crate) use keys::implement_keys;
 pub(crate) use people::implement_people;
@@ -79,6 +79,7 @@ macro_rules! store_prelude {
         use berth_core::names::Names;
         use berth_core::pull_policy::PullPolicy;
         use berth_core::quota::{Quota, Usage};
+        use berth_core::registry::ImageDigest;
         use berth_core::user::User;
         use chrono::{DateTime, NaiveDateTime, Utc};
 
