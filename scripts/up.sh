@@ -16,6 +16,7 @@ if [ -z "${KUBECONFIG:-}" ]; then
     export KUBECONFIG=$data/kubeconfig
     push_base_image "$(node_address)"
     push_agent_image "$(node_address)"
+    ask_registry_at "$(node_address)"
 fi
 
 service_kubeconfig "$state/kubeconfig"

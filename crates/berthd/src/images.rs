@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use berth_api::Images;
 use berth_core::image::ImageRef;
 use berth_core::registry::{Catalogue, Resolved, Unresolved};
+use tokio::time::Instant;
 
 use crate::config::Config;
 
@@ -23,10 +24,10 @@ impl Registry {
 #[async_trait]
 impl Images for Registry {
     async fn resolve(&self, image: &ImageRef) -> Result<Resolved, Unresolved> {
-        self.0.resolve(image).await
+        self.0.resolve(image, Instant::now()).await
     }
 
     async fn catalogue(&self) -> Catalogue {
-        self.0.catalogue().await
+        self.0.catalogue(Instant::now()).await
     }
 }

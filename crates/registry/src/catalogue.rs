@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_secs(20);
 /// How long a registry that did not answer is left alone.
 const RETRY: Duration = Duration::from_secs(3);
 /// For all pages together.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_REPOSITORIES: usize = 2000;
 const MOST_IMAGES: usize = 5000;
 /// Repositories asked for their tags at once.
@@ -27,9 +27,9 @@ const AT_ONCE: usize = 8;
 impl Registry {
     /// What the registry offers, at most half a minute old. When it does not answer, that is nothing: an image that cannot be
     /// checked cannot be created from either.
-    pub async fn catalogue(&self) -> Catalogue {
+    pub async fn catalogue(&self, now: Instant) -> Catalogue {
         let mut kept = self.catalogue.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.until > Instant::now()) {
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.until > now) {
             return kept.value.clone();
         }
         let (value, believed) = match timeout(PATIENCE, self.read_catalogue()).await {
@@ -46,7 +46,7 @@ impl Registry {
                 (nothing(Lacking::NoAnswer), RETRY)
             }
         };
-        *kept = Some(Kept { until: Instant::now() + believed, value: value.clone() });
+        *kept = Some(Kept { until: now + believed, value: value.clone() });
         value
     }
 

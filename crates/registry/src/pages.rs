@@ -5,11 +5,13 @@ use std::future::Future;
 
 /// How many names one page is asked to hold: the most that registries commonly give.
 pub(crate) const PAGE: usize = 1000;
+/// No registry gives pages as short as this: one that is shorter is the last. Saves most repositories a second question.
+const SHORT: usize = 50;
 
 /// Everything that a list holds, up to `most` names, and whether that is all. `page` gives the names behind one, or the first.
 ///
 /// A registry may give fewer names than it was asked for, or all of them again and again (Distribution 2 does so with tags):
-/// only a page that brings nothing new is the end.
+/// only a short page, or one that brings nothing new, is the end.
 pub(crate) async fn all<E, Fut>(most: usize, page: impl Fn(Option<String>) -> Fut) -> Result<(Vec<String>, bool), E>
 where
     Fut: Future<Output = Result<Vec<String>, E>>,
@@ -18,14 +20,14 @@ where
     let mut seen = HashSet::new();
     loop {
         let got = page(names.last().cloned()).await?;
-        let before = names.len();
+        let (before, short) = (names.len(), got.len() < SHORT);
         names.extend(got.into_iter().filter(|name| seen.insert(name.clone())));
-        if names.len() == before {
-            return Ok((names, true));
-        }
         if names.len() > most {
             names.truncate(most);
             return Ok((names, false));
+        }
+        if short || names.len() == before {
+            return Ok((names, true));
         }
     }
 }

@@ -35,8 +35,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Unresolved`] says why it is not known.
-    pub async fn resolve(&self, image: &ImageRef) -> Result<Resolved, Unresolved> {
-        if let Some(resolved) = self.remembered(image) {
+    pub async fn resolve(&self, image: &ImageRef, now: Instant) -> Result<Resolved, Unresolved> {
+        if let Some(resolved) = self.remembered(image, now) {
             return Ok(resolved);
         }
         let named: Reference = image.as_str().parse().map_err(|_| Unresolved::Elsewhere)?;
@@ -50,7 +50,7 @@ impl Registry {
                 Err(Unresolved::NoAnswer)
             }
         }?;
-        self.remember(image, &resolved);
+        self.remember(image, &resolved, now);
         Ok(resolved)
     }
 
@@ -103,13 +103,12 @@ impl Registry {
         }
     }
 
-    fn remembered(&self, image: &ImageRef) -> Option<Resolved> {
+    fn remembered(&self, image: &ImageRef, now: Instant) -> Option<Resolved> {
         let kept = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(image).filter(|kept| kept.until > Instant::now()).map(|kept| kept.value.clone())
+        kept.get(image).filter(|kept| kept.until > now).map(|kept| kept.value.clone())
     }
 
-    fn remember(&self, image: &ImageRef, resolved: &Resolved) {
-        let now = Instant::now();
+    fn remember(&self, image: &ImageRef, resolved: &Resolved, now: Instant) {
         let mut kept = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until > now);
         if kept.len() < MOST_KEPT {
