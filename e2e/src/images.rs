@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::kubectl;
+use crate::{install_crypto, kubectl};
 
 fn build() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../build")
@@ -95,6 +95,7 @@ fn delivered(reference: &str, told: &str) -> Pushed {
 
 /// Takes away the layers of an image that was pushed: whoever pulls it learns that they are not found.
 pub async fn lose_layers(pushed: &Pushed) {
+    install_crypto();
     let (registry, client) = (registry().await, reqwest::Client::new());
     let path = pushed.reference.trim_start_matches("registry.berth.internal/");
     let (repository, _) = path.rsplit_once(':').expect("a tag");

@@ -70,6 +70,7 @@ impl Config {
     /// # Errors
     /// The key, as `api.…`, and what would be right.
     pub fn check(&self) -> Result<(), Invalid> {
+        self.images.check()?;
         oidc::check(self.oidc.as_ref(), self.public_url.as_ref())
     }
 }

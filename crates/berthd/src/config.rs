@@ -112,12 +112,6 @@ fn check(config: &Config) -> Result<(), Error> {
         let detail = format!("needs at least {MIN_JWT_SECRET} bytes; openssl rand -hex 32 makes one");
         return Err(Error::Value { key: "JWT_SECRET", detail });
     }
-    if config.api.images.builtins.is_empty() {
-        return Err(Error::Value {
-            key: "api.images.builtins",
-            detail: "at least one built-in image is needed".into(),
-        });
-    }
     Ok(())
 }
 
@@ -149,6 +143,8 @@ mod tests {
             ("[api.oidc]\nissuer = \"https://a.example\"", "client_id"),
             ("[api]\npublic_url = \"nowhere\"", "api.public_url"),
             ("[registry]\nendpoint = \"nowhere\"", "registry.endpoint"),
+            ("[api.images]\nregistry = \"https://a.example\"", "api.images.registry"),
+            ("[api.images]\nbuiltins = []", "api.images.builtins"),
             ("[registry]\nusername = \"berth\"", "registry.password_file"),
         ] {
             let error = load_text(text).unwrap_err().to_string();

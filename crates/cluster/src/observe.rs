@@ -170,13 +170,22 @@ fn stage(pod: &Pod, main: Option<&ContainerStatus>) -> PodStage {
 fn cannot_run(reason: Option<&str>, message: String) -> Option<PodStage> {
     match reason? {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" => {
-            Some(PodStage::ImagePullFailed { message })
+            Some(PodStage::ImagePullFailed { message: plain(&message) })
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             Some(PodStage::CannotStart { message })
         }
         _waits => None,
     }
+}
+
+/// The runtime's words without what it and the kubelet put around them. They are the same whether the kubelet tries now or
+/// waits to try again: a status that went to and fro between two sentences would tell nothing new.
+fn plain(message: &str) -> String {
+    let waits = message.strip_prefix("Back-off pulling image ").and_then(|rest| rest.split_once("ErrImagePull: "));
+    let words = waits.map_or(message, |(_, words)| words);
+    let wrapped = words.strip_prefix("rpc error: code = ").and_then(|rest| rest.split_once(" desc = "));
+    wrapped.map_or(words, |(_, words)| words).to_owned()
 }
 
 /// What holds a pod up before its main container is made. The agent writes why it failed where Kubernetes finds it; one that
@@ -273,6 +282,24 @@ mod tests {
         assert_eq!(init(&json!({ "state": { "terminated": { "exitCode": 0 } } })), PodStage::Starting);
         let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "words" });
         assert_eq!(stage_of(&node, &evicted), PodStage::Evicted { message: words() });
+    }
+
+    #[test]
+    fn a_failed_pull_is_told_in_plain_words() {
+        for (message, expected) in [
+            ("failed to resolve image: not found", "failed to resolve image: not found"),
+            ("rpc error: code = NotFound desc = failed: not found", "failed: not found"),
+            (
+                "Back-off pulling image \"a/b:1\": ErrImagePull: rpc error: code = NotFound desc = failed: desc = x",
+                "failed: desc = x",
+            ),
+            ("Back-off pulling image \"a/b:1\": ErrImagePull: failed: 401 Unauthorized", "failed: 401 Unauthorized"),
+            ("Back-off pulling image \"a/b:1\"", "Back-off pulling image \"a/b:1\""),
+            ("rpc error: code = Unknown", "rpc error: code = Unknown"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(message), expected);
+        }
     }
 
     #[test]
