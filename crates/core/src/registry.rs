@@ -115,7 +115,7 @@ pub enum Lacking {
     NoAnswer,
     /// It does not list its images with the credentials that there are.
     Forbidden,
-    /// It has more than are listed.
+    /// It has more than are listed, or than it could list in time.
     TooMany,
 }
 

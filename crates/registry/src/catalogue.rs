@@ -7,7 +7,7 @@ use berth_core::registry::{Catalogue, Lacking, Offered};
 use futures::{StreamExt, TryStreamExt, stream};
 use oci_client::Reference;
 use oci_client::errors::OciDistributionError as Error;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::pages::{self, PAGE};
 use crate::resolve::{Answer, answer};
@@ -17,7 +17,7 @@ use crate::{Kept, Registry};
 const FRESH: Duration = Duration::from_secs(20);
 /// How long a registry that did not answer is left alone.
 const RETRY: Duration = Duration::from_secs(3);
-/// For all pages together.
+/// For all pages together. What was read until then is shown.
 const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_REPOSITORIES: usize = 2000;
 const MOST_IMAGES: usize = 5000;
@@ -32,16 +32,16 @@ impl Registry {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until > now) {
             return kept.value.clone();
         }
-        let (value, believed) = match timeout(PATIENCE, self.read_catalogue()).await {
-            Ok(Ok(read)) => (read, FRESH),
-            Ok(Err(error)) => {
+        let (value, believed) = match self.read_catalogue(Instant::now() + PATIENCE).await {
+            Ok(Some(read)) => (read, FRESH),
+            Err(error) => {
                 tracing::warn!(registry = self.name, error = &error as &dyn std::error::Error, "it cannot be listed");
                 match answer(&error) {
                     Answer::Forbidden => (nothing(Lacking::Forbidden), RETRY),
                     Answer::Absent | Answer::Unreadable | Answer::None => (nothing(Lacking::NoAnswer), RETRY),
                 }
             }
-            Err(_elapsed) => {
+            Ok(None) => {
                 tracing::warn!(registry = self.name, "it takes too long to list");
                 (nothing(Lacking::NoAnswer), RETRY)
             }
@@ -50,17 +50,27 @@ impl Registry {
         value
     }
 
-    async fn read_catalogue(&self) -> Result<Catalogue, Error> {
+    /// `None` when the deadline passes before there is anything to show.
+    async fn read_catalogue(&self, deadline: Instant) -> Result<Option<Catalogue>, Error> {
         let anything = &Reference::with_tag(self.authority.clone(), "any".to_owned(), "any".to_owned());
         let auth = &self.auth();
         let page = |last: Option<String>| async move {
             self.client.catalog(anything, auth, Some(PAGE), last.as_deref()).await.map(|page| page.repositories)
         };
-        let (repositories, mut whole) = pages::all(MOST_REPOSITORIES, page).await?;
+        let Ok(read) = timeout_at(deadline, pages::all(MOST_REPOSITORIES, page)).await else { return Ok(None) };
+        let (repositories, mut whole) = read?;
         let shown = repositories.into_iter().filter(|repository| !self.hidden.contains(repository));
         let mut tagged = stream::iter(shown.map(|repository| self.tags(repository))).buffered(AT_ONCE);
         let mut images = Vec::new();
-        while let Some((repository, tags, all)) = tagged.try_next().await? {
+        loop {
+            let Ok(next) = timeout_at(deadline, tagged.try_next()).await else {
+                if images.is_empty() {
+                    return Ok(None);
+                }
+                whole = false;
+                break;
+            };
+            let Some((repository, tags, all)) = next? else { break };
             whole &= all;
             images.extend(tags.iter().filter_map(|tag| self.offered(&repository, tag)));
             if images.len() > MOST_IMAGES {
@@ -69,7 +79,7 @@ impl Registry {
                 break;
             }
         }
-        Ok(Catalogue { images, lacking: (!whole).then_some(Lacking::TooMany) })
+        Ok(Some(Catalogue { images, lacking: (!whole).then_some(Lacking::TooMany) }))
     }
 
     /// A repository without a tag that may be seen has none to offer.
