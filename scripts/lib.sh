@@ -7,6 +7,11 @@ kubectl() {
     if [ -x "$bin/kube-node" ]; then "$bin/kube-node" kubectl "$@"; else command kubectl "$@"; fi
 }
 
+# ask_registry_at NODE_ADDRESS: tells berthd where the node's registry is asked, which it knows only by its name in references.
+ask_registry_at() {
+    export BERTH_REGISTRY__ENDPOINT=http://$1:5000
+}
+
 # push_base_image NODE_ADDRESS: builds the built-in image (once per recipe) and pushes it to the node's registry.
 push_base_image() {
     "$root/images/base/build.sh" "$root/build/base"
@@ -81,6 +86,7 @@ start_test_node() {
     export KUBECONFIG=$BERTH_DATA/kubeconfig
     push_base_image "$(node_address)"
     push_agent_image "$(node_address)"
+    ask_registry_at "$(node_address)"
 }
 
 remove_test_node() {

@@ -16,6 +16,8 @@ if [ -z "${KUBECONFIG:-}" ]; then
     export KUBECONFIG=$data/kubeconfig
     push_base_image "$(node_address)"
     push_agent_image "$(node_address)"
+    # What the file says of the registry counts.
+    grep -qs '^\[registry\]' "$state/berth.toml" || ask_registry_at "$(node_address)"
 fi
 
 service_kubeconfig "$state/kubeconfig"

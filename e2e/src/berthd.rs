@@ -16,7 +16,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{install_crypto, kubectl, until};
+use crate::{images, install_crypto, kubectl, until};
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
@@ -29,7 +29,7 @@ pub struct Berthd {
     process: Option<Child>,
     client: reqwest::Client,
     /// Settings of this one, as its environment.
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(&'static str, String)>,
 }
 
 /// Where a berthd differs from the usual one of the tests.
@@ -40,7 +40,7 @@ pub struct Setup {
     /// Absent: a SQLite file of its own.
     pub database: Option<String>,
     /// In its environment, over those of its file.
-    pub settings: Vec<(&'static str, &'static str)>,
+    pub settings: Vec<(&'static str, String)>,
 }
 
 /// One user of it.
@@ -69,10 +69,16 @@ impl Berthd {
     }
 
     /// The same with settings in its environment, such as `BERTH_CLUSTER__IMAGE_VOLUMES`.
-    pub async fn start_with(settings: &[(&'static str, &'static str)]) -> Self {
-        let mut berthd = Self::set_up(Setup { settings: settings.to_vec(), ..Setup::default() });
+    pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
+        let mut berthd = Self::configured();
+        berthd.configure(settings);
         berthd.launch().await;
         berthd
+    }
+
+    /// Settings over those that it has, for its next launch.
+    pub fn configure(&mut self, settings: &[(&'static str, &str)]) {
+        self.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
     }
 
     /// One that `launch` is still to start, so that its database can be filled first.
@@ -139,7 +145,8 @@ impl Berthd {
             .arg(program())
             .env("BERTH_CONFIG", self.folder.path().join("berth.toml"))
             .env("JWT_SECRET", SECRET)
-            .envs(self.settings.iter().copied())
+            .env("BERTH_REGISTRY__ENDPOINT", images::registry().await)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
@@ -234,6 +241,15 @@ impl User<'_> {
         let request = self.berthd.client.get(format!("http://{}{path}", self.berthd.address));
         let answer = request.bearer_auth(&self.token).send().await.expect("berthd answers");
         (answer.status(), answer.bytes().await.expect("a whole answer").to_vec())
+    }
+
+    /// The images on offer, and the warning that comes with them.
+    pub async fn images(&self) -> (Vec<Value>, Option<String>) {
+        let request = self.berthd.client.get(self.berthd.url("/compute/images")).bearer_auth(&self.token);
+        let answer = request.send().await.expect("berthd answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let warning = answer.headers().get("warning").map(|value| value.to_str().unwrap().to_owned());
+        (answer.json().await.expect("a list of images"), warning)
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {

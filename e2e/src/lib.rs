@@ -6,6 +6,7 @@ pub mod api_proxy;
 pub mod berthd;
 pub mod images;
 pub mod kubectl;
+pub mod private_registry;
 pub mod probe;
 pub mod public;
 pub mod streams;

@@ -21,6 +21,10 @@ async fn every_failure_is_explained_and_can_be_deleted() {
     let exits = images::push("exits", &["sh", "-c", "exit 3"]).await;
     let grows = images::push("grows", &["python3", "-c", "grown = b'x' * (1 << 30)"]).await;
     let lacks = images::push("lacks", &["/no/such/program"]).await;
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("word"), std::process::id().to_string()).unwrap();
+    let lost = images::push_folder("lost", files.path(), false).await;
+    images::lose_layers(&lost).await;
     let case = |image: &str, memory_mb: i64, status, reason, words| {
         let body = json!({ "name": reason, "image": image, "memory_mb": memory_mb, "storage_gb": 1 });
         Case { body, status, reason, words }
@@ -30,7 +34,7 @@ async fn every_failure_is_explained_and_can_be_deleted() {
         case(&grows, 64, "failed", "OutOfMemory", "more than its memory"),
         case(&lacks, 64, "failed", "CannotStart", "no such file"),
         case("base", 200_000, "pending", "Unschedulable", "memory"),
-        case("registry.berth.internal/no/such:1", 64, "failed", "ImagePullFailed", "not found"),
+        case(&lost.reference, 64, "failed", "ImagePullFailed", "not found"),
     ];
     let users: Vec<User<'_>> = (0..5).map(|number| berthd.user(60 + number, &format!("user{number}"))).collect();
     join_all(cases.iter().zip(&users).map(|(case, user)| told_and_deleted(user, case))).await;

@@ -373,7 +373,7 @@ async fn a_cluster_that_is_away_is_named_and_waited_for() {
 
 #[tokio::test]
 async fn a_terminal_that_nobody_uses_is_closed() {
-    let settings = vec![("BERTH_API__TERMINAL_IDLE_MINUTES", "1")];
+    let settings = vec![("BERTH_API__TERMINAL_IDLE_MINUTES", "1".to_owned())];
     let mut berthd = Berthd::set_up(Setup { settings, ..Setup::default() });
     berthd.launch().await;
     let ann = berthd.user(152, "ann");

@@ -42,6 +42,7 @@ kinds! {
     QuotaExceeded: TOO_MANY_REQUESTS, "quota_exceeded", "Your quota is used up";
     TooManyRequests: TOO_MANY_REQUESTS, "too_many_requests", "Too many requests";
     Unavailable: SERVICE_UNAVAILABLE, "unavailable", "A part of the service is down";
+    RegistryUnavailable: SERVICE_UNAVAILABLE, "registry_unavailable", "The image registry does not answer";
     Internal: INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = match kind {
-            Kind::Unavailable => Some(5),
+            Kind::Unavailable | Kind::RegistryUnavailable => Some(5),
             Kind::QuotaExceeded | Kind::TooManyRequests => Some(60),
             Kind::Malformed
             | Kind::Unauthenticated

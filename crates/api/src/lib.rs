@@ -6,6 +6,7 @@ mod body;
 mod description;
 mod error;
 mod idempotency;
+mod images;
 mod page;
 pub mod pod_io;
 mod request_id;
@@ -16,6 +17,7 @@ mod state;
 
 pub use auth::oidc::{AdminGroup, OidcConfig};
 pub use auth::{credential, password};
+pub use images::Images;
 pub use pod_io::PodIo;
 pub use router::{openapi, openapi_json, router};
 pub use state::{Api, Config, Platform};

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::description::{self, Description};
 use crate::error::{Kind, Problem};
-use crate::routes::{admin, audit, auth, containers, ingress, keys, meta, oidc, settings, ssh, tokens, users};
+use crate::routes::{admin, audit, auth, containers, images, ingress, keys, meta, oidc, settings, ssh, tokens, users};
 use crate::sockets::{events, logs, terminal};
 use crate::state::Api;
 use crate::{body, request_id, routes};
@@ -26,6 +26,7 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(ssh::get, ssh::set))
         .routes(routes!(ingress::list, ingress::create))
         .routes(routes!(ingress::delete))
+        .routes(routes!(images::list))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(meta::instance_types))

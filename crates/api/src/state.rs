@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use berth_core::id::UserId;
-use berth_core::image::{BuiltinImage, ImagePolicy};
+use berth_core::image::ImagePolicy;
 use berth_core::instance::{Arch, InstanceTypes};
 use berth_core::name::Username;
 use berth_core::quota::Quota;
@@ -18,6 +18,7 @@ use berth_core::Invalid;
 
 use crate::auth::login_limit::{Limit, LoginLimit};
 use crate::auth::oidc::{self, Oidc, OidcConfig};
+use crate::images::Images;
 use crate::pod_io::PodIo;
 
 #[derive(Debug, Deserialize)]
@@ -47,11 +48,9 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let registry = "registry.berth.internal";
-        let base = BuiltinImage { name: "base".to_owned(), image: format!("{registry}/berth/base:latest") };
         Self {
             domain: "berth.local".to_owned(),
-            images: ImagePolicy { builtins: vec![base], registry: registry.to_owned() },
+            images: ImagePolicy::default(),
             quota: Quota::default(),
             session_hours: 24,
             logins_per_minute: 10,
@@ -71,6 +70,7 @@ impl Config {
     /// # Errors
     /// The key, as `api.…`, and what would be right.
     pub fn check(&self) -> Result<(), Invalid> {
+        self.images.check()?;
         oidc::check(self.oidc.as_ref(), self.public_url.as_ref())
     }
 }
@@ -99,6 +99,7 @@ pub struct Inner {
     pub(crate) config: Config,
     pub(crate) types: InstanceTypes,
     pub(crate) platform: Arc<dyn Platform>,
+    pub(crate) images: Arc<dyn Images>,
     pub(crate) login_limit: LoginLimit,
     pub(crate) denied_limit: Limit<UserId>,
     pub(crate) oidc: Option<Oidc>,
@@ -107,12 +108,18 @@ pub struct Inner {
 impl Api {
     /// # Panics
     /// When the configuration was not checked.
-    pub fn new(store: Arc<dyn Store>, config: Config, types: InstanceTypes, platform: Arc<dyn Platform>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        config: Config,
+        types: InstanceTypes,
+        platform: Arc<dyn Platform>,
+        images: Arc<dyn Images>,
+    ) -> Self {
         let login_limit = LoginLimit::new(config.logins_per_minute);
         let oidc = config.oidc.clone().zip(config.public_url.as_ref());
         let oidc = oidc.map(|(oidc, url)| Oidc::new(oidc, url).expect("Config::check has looked at it"));
         let denied_limit = Limit::per_minute(DENIED_PER_MINUTE);
-        Self(Arc::new(Inner { store, config, types, platform, login_limit, denied_limit, oidc }))
+        Self(Arc::new(Inner { store, config, types, platform, images, login_limit, denied_limit, oidc }))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use berth_cluster::Pulls;
 use berth_core::instance::{InstanceType, InstanceTypes};
 use berth_core::name::Username;
 use figment::Figment;
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) api: berth_api::Config,
     pub(crate) cluster: berth_cluster::Config,
+    pub(crate) registry: berth_registry::Config,
     pub(crate) instance_types: Option<Vec<InstanceType>>,
     /// File of the cluster's credentials; absent: `KUBECONFIG`, then the pod's own.
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -96,6 +98,10 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
         config.api.admin_username = Some(parsed);
     }
     check(&config)?;
+    let credentials = config.registry.credentials();
+    let credentials = credentials.map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
+    let registry = config.api.images.registry.clone();
+    config.cluster.pulls = credentials.map(|credentials| Pulls { registry, credentials });
     Ok(config)
 }
 
@@ -105,12 +111,6 @@ fn check(config: &Config) -> Result<(), Error> {
     if config.api.jwt_secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < MIN_JWT_SECRET) {
         let detail = format!("needs at least {MIN_JWT_SECRET} bytes; openssl rand -hex 32 makes one");
         return Err(Error::Value { key: "JWT_SECRET", detail });
-    }
-    if config.api.images.builtins.is_empty() {
-        return Err(Error::Value {
-            key: "api.images.builtins",
-            detail: "at least one built-in image is needed".into(),
-        });
     }
     Ok(())
 }
@@ -142,6 +142,10 @@ mod tests {
             ("[api.oidc]\nissuer = \"https://a.example\"\nclient_id = \"b\"", "api.public_url"),
             ("[api.oidc]\nissuer = \"https://a.example\"", "client_id"),
             ("[api]\npublic_url = \"nowhere\"", "api.public_url"),
+            ("[registry]\nendpoint = \"nowhere\"", "registry.endpoint"),
+            ("[api.images]\nregistry = \"https://a.example\"", "api.images.registry"),
+            ("[api.images]\nbuiltins = []", "api.images.builtins"),
+            ("[registry]\nusername = \"berth\"", "registry.password_file"),
         ] {
             let error = load_text(text).unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");

@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod config;
+mod images;
 mod metrics;
 mod platform;
 mod serve;

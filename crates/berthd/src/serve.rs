@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use crate::images::Registry;
 use crate::metrics;
 use crate::platform::Cluster;
 
@@ -24,12 +25,13 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     log();
     let types = config.instance_types()?;
+    let images = Arc::new(Registry::new(&config)?);
     let store = berth_store::open(&config.database.url).await.context("opening the database")?;
     let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
     let pods = PodIo::new(client.clone(), store.clone());
     let controller =
         Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone(), config.api.domain.clone()));
-    let api = Api::new(store, config.api, types, Arc::new(Cluster { health: controller.health(), pods }));
+    let api = Api::new(store, config.api, types, Arc::new(Cluster { health: controller.health(), pods }), images);
     let listener = bind(config.server.listen).await?;
     let metrics_listener = bind(config.server.metrics_listen).await?;
     let recorder = metrics::install()?;

@@ -12,8 +12,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-agent", &["berth-core"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
+    ("berth-registry", &["berth-core"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
-    ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-store"]),
+    ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-registry", "berth-store"]),
     ("berth-e2e", &["berth-core", "berth-store"]),
 ];
 
@@ -22,6 +23,7 @@ const HELD_BY: &[(&str, &[&str])] = &[
     ("kube", &["berth-cluster", "berth-e2e", "berth-route"]),
     ("k8s-openapi", &["berth-cluster", "berth-e2e", "berth-route"]),
     ("sqlx", &["berth-store"]),
+    ("oci-client", &["berth-registry"]),
     ("axum", &["berth-api", "berthd", "berth-e2e"]),
 ];
 

@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::build::{Object, Objects};
+use crate::pull_secret::PullSecret;
 use crate::{Error, Result, observe};
 
 /// A quota that was just made refuses everything until the cluster has counted it: a fraction of a second.
@@ -32,7 +33,8 @@ pub(crate) async fn create_namespace(client: &Client, objects: &Objects) -> Resu
 pub(crate) async fn fences(client: &Client, names: &Names, objects: &Objects, volume: &VolumeState) -> Result<()> {
     let namespace = names.namespace();
     let made = |object: &Object| *volume != VolumeState::Absent && object.name == VOLUME_CLAIM;
-    let fences = objects.fences.iter().filter(|object| !made(object));
+    let pull_secret = objects.pull_secret.as_ref().map(PullSecret::exposed);
+    let fences = objects.fences.iter().filter(|object| !made(object)).chain(&pull_secret);
     try_join_all(fences.map(|object| one(client, &namespace, object))).await.map(drop)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use berth_core::isolation::Isolation;
 use berth_core::lifecycle::PodStage;
 use berth_core::names::{LABEL_INSTALLATION, MAIN};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::config::UserNamespaces;
+use crate::pull_secret::PullSecret;
 use crate::{Config, Error, Result, observe};
 
 const STARTS: Duration = Duration::from_secs(120);
@@ -61,6 +62,10 @@ async fn show(client: &Client, config: &Config, namespace: &str, fenced: bool) -
         "spec": { "podSelector": { "matchLabels": { "role": "denied" } }, "policyTypes": ["Egress"], "egress": [] },
     });
     policies.create(&PostParams::default(), &serde_json::from_value(deny)?).await?;
+    if let Some(pulls) = &config.pulls {
+        let secret = serde_json::from_value(PullSecret::new(pulls, &json!({})).exposed().body)?;
+        Api::<Secret>::namespaced(client.clone(), namespace).create(&PostParams::default(), &secret).await?;
+    }
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let make = |role: &'static str, command: String| {
         let pod = serde_json::from_value::<Pod>(pod(role, &command, config, fenced));
@@ -86,7 +91,7 @@ async fn show(client: &Client, config: &Config, namespace: &str, fenced: bool) -
 }
 
 fn pod(role: &str, command: &str, config: &Config, fenced: bool) -> Value {
-    json!({
+    let mut pod = json!({
         "metadata": { "name": role, "labels": { "role": role } },
         "spec": {
             "restartPolicy": "Never",
@@ -100,7 +105,11 @@ fn pod(role: &str, command: &str, config: &Config, fenced: bool) -> Value {
                 "command": ["bash", "-c", command],
             }],
         },
-    })
+    });
+    if config.pulls.is_some() {
+        pod["spec"]["imagePullSecrets"] = PullSecret::names();
+    }
+    pod
 }
 
 async fn wait<T>(pods: &Api<Pod>, name: &str, what: &'static str, check: impl Fn(&Pod) -> Option<T>) -> Result<T> {

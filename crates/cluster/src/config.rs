@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use berth_core::isolation::Isolation as Shown;
+use berth_core::registry::Credentials;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
@@ -24,6 +25,17 @@ pub struct Config {
     pub canary_image: String,
     /// Containers worked on at once.
     pub workers: usize,
+    /// Of a private registry, for the nodes. Set by berthd, which reads the password.
+    #[serde(skip)]
+    pub pulls: Option<Pulls>,
+}
+
+/// With which credentials nodes pull from which registry.
+#[derive(Debug, Clone)]
+pub struct Pulls {
+    /// As references name it.
+    pub registry: String,
+    pub credentials: Credentials,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -88,6 +100,7 @@ impl Default for Config {
             image_volumes: ImageVolumes::default(),
             canary_image: "registry.berth.internal/berth/base:latest".to_owned(),
             workers: 8,
+            pulls: None,
         }
     }
 }

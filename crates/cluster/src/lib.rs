@@ -14,6 +14,7 @@ mod memory;
 mod observe;
 pub mod pod_io;
 mod preflight;
+mod pull_secret;
 mod queue;
 mod reconcile;
 mod sweep;
@@ -23,7 +24,7 @@ use std::path::Path;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, UserNamespaces};
+pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, Pulls, UserNamespaces};
 pub use controller::Controller;
 pub use error::Error;
 pub use health::Health;

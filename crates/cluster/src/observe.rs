@@ -7,6 +7,7 @@ use berth_core::names::{
     ANNOTATION_APPLIED, ANNOTATION_RESTART, LABEL_CONTAINER, LABEL_INSTALLATION, MAIN, NETWORK_POLICY, POD,
     RESOURCE_QUOTA, VOLUME_CLAIM, WORKLOAD,
 };
+use berth_core::registry::ImageDigest;
 use berth_route::Route;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
@@ -121,6 +122,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> PodFacts {
         restarts: main.map_or(0, |main| main.restart_count),
         last_exit: ended
             .map(|ended| Exit { code: ended.exit_code, out_of_memory: ended.reason.as_deref() == Some("OOMKilled") }),
+        image_digest: main.and_then(|main| ImageDigest::of_reference(&main.image_id)),
     }
 }
 
@@ -168,13 +170,22 @@ fn stage(pod: &Pod, main: Option<&ContainerStatus>) -> PodStage {
 fn cannot_run(reason: Option<&str>, message: String) -> Option<PodStage> {
     match reason? {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" => {
-            Some(PodStage::ImagePullFailed { message })
+            Some(PodStage::ImagePullFailed { message: plain(&message) })
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             Some(PodStage::CannotStart { message })
         }
         _waits => None,
     }
+}
+
+/// The runtime's words without what it and the kubelet put around them. They are the same whether the kubelet tries now or
+/// waits to try again: a status that went to and fro between two sentences would tell nothing new.
+fn plain(message: &str) -> String {
+    let waits = message.strip_prefix("Back-off pulling image ").and_then(|rest| rest.split_once("ErrImagePull: "));
+    let words = waits.map_or(message, |(_, words)| words);
+    let wrapped = words.strip_prefix("rpc error: code = ").and_then(|rest| rest.split_once(" desc = "));
+    wrapped.map_or(words, |(_, words)| words).to_owned()
 }
 
 /// What holds a pod up before its main container is made. The agent writes why it failed where Kubernetes finds it; one that
@@ -274,6 +285,24 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_pull_is_told_in_plain_words() {
+        for (message, expected) in [
+            ("failed to resolve image: not found", "failed to resolve image: not found"),
+            ("rpc error: code = NotFound desc = failed: not found", "failed: not found"),
+            (
+                "Back-off pulling image \"a/b:1\": ErrImagePull: rpc error: code = NotFound desc = failed: desc = x",
+                "failed: desc = x",
+            ),
+            ("Back-off pulling image \"a/b:1\": ErrImagePull: failed: 401 Unauthorized", "failed: 401 Unauthorized"),
+            ("Back-off pulling image \"a/b:1\"", "Back-off pulling image \"a/b:1\""),
+            ("rpc error: code = Unknown", "rpc error: code = Unknown"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(message), expected);
+        }
+    }
+
+    #[test]
     fn a_kill_for_memory_is_seen() {
         let status = json!({ "containerStatuses": [{
             "name": MAIN, "image": "", "imageID": "", "ready": false, "restartCount": 3,
@@ -284,5 +313,18 @@ mod tests {
         let facts = pod_facts(&serde_json::from_value(pod).unwrap());
         assert_eq!(facts.last_exit, Some(Exit { code: 137, out_of_memory: true }));
         assert_eq!(facts.restarts, 3);
+        assert_eq!(facts.image_digest, None);
+    }
+
+    #[test]
+    fn what_a_pod_really_runs_is_seen() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let status = json!({ "containerStatuses": [{
+            "name": MAIN, "image": "registry.example/a:1", "imageID": format!("registry.example/a@{digest}"),
+            "ready": true, "restartCount": 0, "state": { "running": {} },
+        }]});
+        let pod = json!({ "metadata": {}, "spec": { "containers": [], "nodeName": "n" }, "status": status });
+        let facts = pod_facts(&serde_json::from_value(pod).unwrap());
+        assert_eq!(facts.image_digest.map(|digest| digest.to_string()), Some(digest));
     }
 }

@@ -10,6 +10,7 @@ use crate::mount::MountPaths;
 use crate::name::{ContainerName, Username};
 use crate::names::Names;
 use crate::pull_policy::PullPolicy;
+use crate::registry::ImageDigest;
 use crate::size::{MemoryMb, StorageGb};
 
 /// What a user asked for; immutable parts and those that an update may change alike.
@@ -52,6 +53,8 @@ pub struct Container {
     pub memory_used_mb: Option<i32>,
     /// Bytes of the disk in use when it was last asked; `None` before that.
     pub disk_used: Option<i64>,
+    /// What its image resolved to when it was created; once a pod ran, what the last one really ran. `None` when unknown.
+    pub image_digest: Option<ImageDigest>,
 }
 
 impl Container {

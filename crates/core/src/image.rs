@@ -43,7 +43,7 @@ pub struct BuiltinImage {
 
 /// Where images may come from: the built-ins and one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ImagePolicy {
     /// The first is the default.
     pub builtins: Vec<BuiltinImage>,
@@ -51,7 +51,39 @@ pub struct ImagePolicy {
     pub registry: String,
 }
 
+impl Default for ImagePolicy {
+    /// The embedded node's registry and the image that `make up` pushes there.
+    fn default() -> Self {
+        let registry = "registry.berth.internal".to_owned();
+        let base = BuiltinImage { name: "base".to_owned(), image: format!("{registry}/berth/base:latest") };
+        Self { builtins: vec![base], registry }
+    }
+}
+
 impl ImagePolicy {
+    /// # Errors
+    /// [`Invalid`] with a field below `api.images` when there is no built-in image, or a name cannot be parsed.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let parsed = |text: &str| text.parse::<Reference>().ok();
+        if self.builtins.is_empty() {
+            return Err(Invalid::new("api.images.builtins", "at least one built-in image is needed"));
+        }
+        if let Some(wrong) = self.builtins.iter().find(|builtin| parsed(&builtin.image).is_none()) {
+            let detail = format!("the image of {:?} is no reference, registry/repository:tag", wrong.name);
+            return Err(Invalid::new("api.images.builtins", detail));
+        }
+        let named = parsed(&format!("{}/any:any", self.registry));
+        if named.is_none_or(|named| named.registry() != self.registry) {
+            return Err(Invalid::new("api.images.registry", "is a host name, with a port where it has one"));
+        }
+        Ok(())
+    }
+
+    /// Whether it is offered by configuration, and accepted whatever its registry.
+    pub fn is_builtin(&self, image: &ImageRef) -> bool {
+        self.builtins.iter().any(|builtin| builtin.image == image.0)
+    }
+
     /// The image of a request that names none.
     pub fn default_image(&self) -> Option<ImageRef> {
         self.builtins.first().map(|builtin| ImageRef(builtin.image.clone()))
@@ -82,13 +114,7 @@ mod tests {
     use super::*;
 
     fn policy() -> ImagePolicy {
-        ImagePolicy {
-            builtins: vec![BuiltinImage {
-                name: "base".into(),
-                image: "registry.berth.internal/berth/base:latest".into(),
-            }],
-            registry: "registry.berth.internal".into(),
-        }
+        ImagePolicy::default()
     }
 
     #[test]
@@ -99,6 +125,22 @@ mod tests {
             ("registry.berth.internal/team/app", "registry.berth.internal/team/app:latest"),
         ] {
             assert_eq!(policy().admit(text).map(|image| image.to_string()), Ok(whole.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_policy_must_make_sense() {
+        let with = |registry: &str| ImagePolicy { registry: registry.into(), ..policy() };
+        for registry in ["registry.berth.internal", "10.41.0.2:5000", "localhost:5000", "ghcr.io"] {
+            assert_eq!(with(registry).check(), Ok(()), "{registry}");
+        }
+        for registry in ["", "https://r.example", "r.example/team", "team", "r example"] {
+            assert_eq!(with(registry).check().unwrap_err().field, "api.images.registry", "{registry}");
+        }
+        let builtins = vec![BuiltinImage { name: "base".into(), image: "No Reference".into() }];
+        for builtins in [vec![], builtins] {
+            let wrong = ImagePolicy { builtins, ..policy() }.check().unwrap_err();
+            assert_eq!(wrong.field, "api.images.builtins");
         }
     }
 

@@ -23,6 +23,7 @@ pub mod names;
 pub mod pod_io;
 pub mod pull_policy;
 pub mod quota;
+pub mod registry;
 pub mod return_to;
 pub mod scope;
 pub mod size;

@@ -36,6 +36,8 @@ pub const SERVICE_ACCOUNT: &str = "machine";
 pub const NETWORK_POLICY: &str = "berth";
 pub const RESOURCE_QUOTA: &str = "berth";
 pub const LIMIT_RANGE: &str = "berth";
+/// Credentials of a private registry, where there is one.
+pub const PULL_SECRET: &str = "registry";
 
 /// Where Berth's own pods run.
 pub const SYSTEM_NAMESPACE: &str = "berth-system";

@@ -7,6 +7,7 @@ use berth_core::id::{ContainerId, KeyId, TokenId, UserId};
 use berth_core::key::PublicKey;
 use berth_core::mount::MountPaths;
 use berth_core::name::Username;
+use berth_core::registry::ImageDigest;
 use berth_core::scope::Scopes;
 use berth_core::size::StorageGb;
 use berth_core::user::User;
@@ -78,6 +79,8 @@ pub struct NewContainer {
     pub spec: Spec,
     /// Keys of the owner that the container accepts; each must exist and be the owner's.
     pub keys: Vec<KeyId>,
+    /// What the image stands for now, as its registry says; `None` when it could not be asked.
+    pub image_digest: Option<ImageDigest>,
     pub created_at: DateTime<Utc>,
 }
 

@@ -11,6 +11,7 @@ use berth_core::key::{PublicKey, SshKey};
 use berth_core::lifecycle::{Desired, Status};
 use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
+use berth_core::registry::ImageDigest;
 use berth_core::scope::Scopes;
 use berth_core::size::{MemoryMb, StorageGb};
 use berth_core::user::{Source, User};
@@ -91,6 +92,7 @@ macro_rules! readers {
                     deleted_at: when("deleted_at")?,
                     memory_used_mb: get(row, "memory_used_mb")?,
                     disk_used: get(row, "disk_used_bytes")?,
+                    image_digest: optional("image_digest")?.map(ImageDigest::from_stored),
                 })
             }
 

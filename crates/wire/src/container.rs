@@ -13,7 +13,8 @@ use utoipa::ToSchema;
     "image": "registry.berth.internal/berth/base:latest", "mount_paths": ["/root"], "created_at": "2026-01-15T10:30:00Z",
     "stopped_at": null, "ssh_enabled": true, "https_enabled": false, "pull_policy": "IfNotPresent",
     "ssh_command": "ssh root@7f3c9k52.compute.example.com", "external_ip": null,
-    "transition": null, "reason": null, "message": null
+    "transition": null, "reason": null, "message": null,
+    "image_digest": "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 }))]
 pub struct Container {
     /// 8 characters; a DNS label.
@@ -48,6 +49,8 @@ pub struct Container {
     pub reason: Option<String>,
     /// The same in a sentence.
     pub message: Option<String>,
+    /// Of the image: what it resolved to when the container was created, then what the latest pod really ran; null when unknown.
+    pub image_digest: Option<String>,
 }
 
 impl Container {
@@ -75,6 +78,7 @@ impl Container {
             transition: row.status.transition.map(|transition| transition.as_str().to_owned()),
             reason: row.status.reason.map(|reason| reason.as_str().to_owned()),
             message: row.status.message.clone(),
+            image_digest: row.image_digest.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -86,7 +90,8 @@ impl Container {
     "image": "registry.berth.internal/berth/base:latest", "mount_paths": ["/root"], "created_at": "2026-01-15T10:30:00Z",
     "stopped_at": null, "ssh_enabled": true, "https_enabled": false, "pull_policy": "IfNotPresent",
     "ssh_command": "ssh root@7f3c9k52.compute.example.com", "external_ip": null,
-    "transition": null, "reason": null, "message": null
+    "transition": null, "reason": null, "message": null,
+    "image_digest": "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 }] }))]
 pub struct Containers {
     pub containers: Vec<Container>,
@@ -100,7 +105,8 @@ pub struct Containers {
     "image": "registry.berth.internal/berth/base:latest", "mount_paths": ["/root"], "created_at": 1768473000, "user_id": "7", "owner": "ann",
     "stopped_at": null, "ssh_enabled": true, "https_enabled": false, "pull_policy": "IfNotPresent",
     "ssh_command": "ssh root@7f3c9k52.compute.example.com", "external_ip": null,
-    "transition": null, "reason": null, "message": null
+    "transition": null, "reason": null, "message": null,
+    "image_digest": "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 }))]
 pub struct AdminContainer {
     #[serde(flatten)]

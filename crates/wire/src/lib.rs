@@ -3,6 +3,7 @@
 mod access;
 mod auth;
 mod container;
+mod image;
 mod key;
 mod people;
 mod problem;
@@ -15,6 +16,7 @@ pub use auth::{LoggedIn, Login, LoginMethods, Me, NewToken, OidcMethod, Token, T
 pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };
+pub use image::{Image, ImageSource};
 pub use key::{CreateSshKey, SshKey, SshKeys};
 pub use people::{AdminUser, AdminUsers, AuditEntry, AuditPage, Suspension};
 pub use problem::Problem;

@@ -48,6 +48,7 @@ func buildCommand() *cobra.Command {
 	set.StringVar(&flags.config.User, "user", "", "uid, uid:gid or name; root when not given")
 	set.StringVar(&flags.config.WorkingDir, "workdir", "", "folder that the command starts in")
 	set.StringVar(&flags.config.StopSignal, "stop-signal", "", "signal that ends the command; SIGTERM when not given")
+	set.StringVar(&flags.config.Architecture, "arch", "", "architecture that the files are for, such as amd64; this machine's when not given")
 	command.MarkFlagsMutuallyExclusive("from-rootfs", "file")
 	command.MarkFlagsOneRequired("from-rootfs", "file")
 	command.MarkFlagsOneRequired("push", "output")

@@ -3,12 +3,13 @@
 //
 // Invariants:
 //   - The same files and configuration give the same digest, whenever and wherever it is built.
-//   - An image runs on the architecture it was built on; nothing is cross-built.
+//   - An image runs on the architecture it was built on, unless the configuration names another; nothing is cross-built.
 package ociimage
 
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +48,8 @@ type Config struct {
 	WorkingDir string
 	// StopSignal is SIGTERM when empty.
 	StopSignal string
+	// Architecture is this machine's when empty, as OCI names it.
+	Architecture string
 }
 
 // FromFiles builds an image that holds these files, owned by root, and the folders above them.
@@ -78,7 +81,7 @@ func fromLayer(open tarball.Opener, config Config) (v1.Image, error) {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", runtime.GOARCH
+	file.OS, file.Architecture = "linux", cmp.Or(config.Architecture, runtime.GOARCH)
 	file.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
 	file.Config = v1.Config{
 		Entrypoint: config.Entrypoint,

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -125,8 +126,15 @@ func TestConfigReachesTheImage(t *testing.T) {
 	if !slices.Equal(got.Entrypoint, []string{"/p"}) || !slices.Equal(got.Cmd, []string{"-v"}) || !slices.Equal(got.Env, []string{searchPath, "A=b"}) || got.User != "65532:65532" {
 		t.Errorf("configuration: %+v", got)
 	}
-	if file.OS != "linux" || file.Architecture == "" || file.Created.Unix() != 0 {
+	if file.OS != "linux" || file.Architecture != runtime.GOARCH || file.Created.Unix() != 0 {
 		t.Errorf("platform %s/%s, created %s", file.OS, file.Architecture, file.Created)
+	}
+	other, err := FromFiles([]File{{Path: "/p", Source: program(t, "x")}}, Config{Architecture: "riscv64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file, err = other.ConfigFile(); err != nil || file.Architecture != "riscv64" {
+		t.Errorf("architecture: %+v, %v", file, err)
 	}
 }
 

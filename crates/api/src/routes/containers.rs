@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use berth_core::access::{CreateContainer as MayCreate, Delete, ListContainers, Read, Start, Stop};
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, KeyId};
+use berth_core::instance::InstanceType;
 use berth_core::mount::MountPaths;
 use berth_core::name::ContainerName;
 use berth_core::pull_policy::PullPolicy;
@@ -20,6 +21,7 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::error::Problem;
 use crate::idempotency;
+use crate::images;
 use crate::state::Api;
 
 /// How often another id is drawn when one is taken: with 3.8e11 ids once is already rare.
@@ -36,7 +38,8 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<
 #[utoipa::path(post, path = "/compute/containers", tag = "containers", operation_id = "create_container", request_body = CreateContainer,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Container), (status = 409, body = berth_wire::Problem),
-        (status = 422, body = berth_wire::Problem), (status = 429, body = berth_wire::Problem)))]
+        (status = 422, body = berth_wire::Problem), (status = 429, body = berth_wire::Problem),
+        (status = 503, body = berth_wire::Problem)))]
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
@@ -45,10 +48,18 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let grant = caller.actor.may_account::<MayCreate>()?;
     let key = idempotency::key(&headers, "/compute/containers", &body.bytes)?;
-    let (spec, keys) = parse(&api, body.value)?;
+    let (spec, kind, keys) = parse(&api, body.value)?;
+    // The first answer holds, even when the image is gone since or the registry is down now.
+    if let Some(key) = &key
+        && let Some(row) = api.store.replayed(&grant, key).await?
+    {
+        return Ok(created(&api, &row));
+    }
+    let image_digest = images::admit(&*api.images, &api.config.images, &spec.image, &kind).await?;
     for _ in 0..DRAWS {
         let id = ContainerId::from_random(rand::random());
-        let new = NewContainer { id, spec: spec.clone(), keys: keys.clone(), created_at: Utc::now() };
+        let (spec, keys, image_digest) = (spec.clone(), keys.clone(), image_digest.clone());
+        let new = NewContainer { id, spec, keys, image_digest, created_at: Utc::now() };
         match api.store.create_container(&grant, &new, &api.config.quota, key.as_ref()).await {
             Ok(Created::New(row) | Created::Replayed(row)) => return Ok(created(&api, &row)),
             Err(StoreError::IdTaken) => {}
@@ -120,8 +131,8 @@ fn created(api: &Api, row: &container::Container) -> Response {
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(view(api, row))).into_response()
 }
 
-/// Everything that can be wrong with a request is found here, before anything is written.
-fn parse(api: &Api, body: CreateContainer) -> Result<(Spec, Vec<KeyId>), Problem> {
+/// Everything that can be wrong with a request itself is found here, before anybody is asked and anything is written.
+fn parse(api: &Api, body: CreateContainer) -> Result<(Spec, InstanceType, Vec<KeyId>), Problem> {
     let CreateContainer {
         name,
         instance_type,
@@ -136,7 +147,7 @@ fn parse(api: &Api, body: CreateContainer) -> Result<(Spec, Vec<KeyId>), Problem
     let text = |value: Option<String>| value.filter(|value| !value.is_empty());
     let number = |value: Option<i64>| value.filter(|value| *value != 0);
     let instance_type = text(instance_type).unwrap_or_else(|| api.types.default_type().name.clone());
-    let instance_type = api.types.admit(&instance_type, &api.platform.architectures())?.name.clone();
+    let kind = api.types.admit(&instance_type, &api.platform.architectures())?.clone();
     let image = match text(image) {
         Some(image) => api.config.images.admit(&image)?,
         None => api
@@ -154,7 +165,7 @@ fn parse(api: &Api, body: CreateContainer) -> Result<(Spec, Vec<KeyId>), Problem
         name: ContainerName::parse(&name.unwrap_or_default())?,
         image,
         pull_policy: text(pull_policy).map_or(Ok(PullPolicy::default()), |policy| policy.parse())?,
-        instance_type,
+        instance_type: kind.name.clone(),
         memory: number(memory_mb).map_or(Ok(MemoryMb::DEFAULT), MemoryMb::new)?,
         storage: number(storage_gb).map_or(Ok(StorageGb::DEFAULT), StorageGb::new)?,
         mounts: match mount_paths.filter(|paths| !paths.is_empty()) {
@@ -166,5 +177,5 @@ fn parse(api: &Api, body: CreateContainer) -> Result<(Spec, Vec<KeyId>), Problem
     let mut unique = keys;
     unique.sort_unstable();
     unique.dedup();
-    Ok((spec, unique))
+    Ok((spec, kind, unique))
 }

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod containers;
+pub(crate) mod images;
 pub(crate) mod ingress;
 pub(crate) mod keys;
 pub(crate) mod meta;

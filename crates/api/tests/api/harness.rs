@@ -2,19 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use berth_api::pod_io::{Lines, Terminal};
-use berth_api::{Api, Config, Platform, PodIo, password};
+use berth_api::{Api, Config, Images, Platform, PodIo, password};
 use berth_core::access::{Actor, Administer, Reach};
 use berth_core::audit::Origin;
 use berth_core::container::Container;
 use berth_core::id::UserId;
+use berth_core::image::ImageRef;
 use berth_core::instance::{Arch, InstanceTypes};
 use berth_core::logs::LogQuery;
 use berth_core::name::Username;
 use berth_core::pod_io::Unreachable;
 use berth_core::quota::Quota;
+use berth_core::registry::{Catalogue, Lacking, Offered, Resolved, Unresolved};
 use berth_core::terminal::TerminalCommand;
 use berth_core::user::{Source, User};
 use berth_store::Store;
@@ -41,6 +44,47 @@ impl Platform for OneArchitecture {
     }
 }
 
+/// Has `berth/base:latest` for arm64 with this digest, `team/app` in two tags of which `2` is for amd64 alone, and a chart; answers
+/// until it is told not to.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    pub(crate) silent: AtomicBool,
+}
+
+pub(crate) const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+
+#[async_trait]
+impl Images for Shelf {
+    async fn resolve(&self, image: &ImageRef) -> Result<Resolved, Unresolved> {
+        let Some(name) = image.as_str().strip_prefix("registry.berth.internal/") else {
+            return Err(Unresolved::Elsewhere);
+        };
+        if self.silent.load(Ordering::Relaxed) {
+            return Err(Unresolved::NoAnswer);
+        }
+        let architectures = match name {
+            "berth/base:latest" | "team/app:1" => vec!["arm64".to_owned()],
+            "team/app:2" => vec!["amd64".to_owned()],
+            "team/chart:1" => return Err(Unresolved::NotAnImage),
+            "team/secret:1" => return Err(Unresolved::Forbidden),
+            _other => return Err(Unresolved::Absent),
+        };
+        Ok(Resolved { digest: DIGEST.parse().unwrap(), architectures })
+    }
+
+    async fn catalogue(&self) -> Catalogue {
+        if self.silent.load(Ordering::Relaxed) {
+            return Catalogue { images: Vec::new(), lacking: Some(Lacking::NoAnswer) };
+        }
+        let offered = |name: &str| Offered {
+            name: name.to_owned(),
+            image: ImageRef::from_stored(format!("registry.berth.internal/{name}")),
+        };
+        let images = ["berth/base:bookworm", "berth/base:latest", "team/app:1", "team/app:2"].map(offered).to_vec();
+        Catalogue { images, lacking: None }
+    }
+}
+
 /// No container runs here: whoever gets so far was let through.
 #[async_trait]
 impl PodIo for OneArchitecture {
@@ -55,6 +99,7 @@ impl PodIo for OneArchitecture {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    pub(crate) shelf: Arc<Shelf>,
     store: Arc<dyn Store>,
     client: reqwest::Client,
     _folder: TempDir,
@@ -101,10 +146,11 @@ impl Server {
         };
         change(&mut config);
         config.check().unwrap();
-        let api = Api::new(store.clone(), config, InstanceTypes::default(), Arc::new(OneArchitecture));
+        let shelf = Arc::new(Shelf::default());
+        let api = Api::new(store.clone(), config, InstanceTypes::default(), Arc::new(OneArchitecture), shelf.clone());
         let service = berth_api::router(api).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { address, store, client: reqwest::Client::new(), _folder: folder }
+        Self { address, shelf, store, client: reqwest::Client::new(), _folder: folder }
     }
 
     pub(crate) fn jwt(&self, user_id: i64, username: &str, seconds: i64) -> String {

@@ -5,6 +5,7 @@ mod access;
 mod bad_input;
 mod description;
 mod harness;
+mod images;
 mod matrix;
 mod people;
 mod pod_io;

@@ -36,6 +36,7 @@ const DOORS: &[(&str, &str, Door)] = &[
     ("get", "/compute/containers/{id}/ingress", Door::Owned),
     ("post", "/compute/containers/{id}/ingress", Door::Owned),
     ("delete", "/compute/containers/{id}/ingress/{port}", Door::Owned),
+    ("get", "/compute/images", Door::Scoped),
     ("get", "/compute/ssh-keys", Door::Scoped),
     ("post", "/compute/ssh-keys", Door::Scoped),
     ("delete", "/compute/ssh-keys/{key_id}", Door::Scoped),

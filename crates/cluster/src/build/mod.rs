@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::facts::Facts;
+use crate::pull_secret::PullSecret;
 use crate::{Config, ImageVolumes};
 
 /// What every builder sees.
@@ -47,11 +48,13 @@ pub(crate) struct Object {
 }
 
 /// All objects of one container, by when they are applied.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Objects {
     pub(crate) namespace: Value,
     /// Before anything runs; their order among themselves does not matter.
     pub(crate) fences: Vec<Object>,
+    /// With them, where the registry is private.
+    pub(crate) pull_secret: Option<PullSecret>,
     /// After them; carries the hash of everything.
     pub(crate) workload: Object,
     /// Last, with the same hash: nobody is led to what is not there yet.
@@ -72,11 +75,12 @@ pub(crate) fn objects(container: &Container, exposure: &Exposure, replicas: i32,
     ];
     let mut workload = workload::stateful_set(container, replicas, context, &labels);
     let mut route = route::route(container, exposure, context, &labels);
-    let hash = hash(&namespace, &fences, [&workload.body, &route]);
+    let pull_secret = context.config.pulls.as_ref().map(|pulls| PullSecret::new(pulls, &labels));
+    let hash = hash(&namespace, &fences, pull_secret.as_ref(), [&workload.body, &route]);
     for last in [&mut workload.body, &mut route] {
         last["metadata"]["annotations"] = json!({ ANNOTATION_APPLIED: hash });
     }
-    Objects { namespace, fences, workload, route, hash }
+    Objects { namespace, fences, pull_secret, workload, route, hash }
 }
 
 fn labels(container: &Container, installation: &str) -> Value {
@@ -88,10 +92,11 @@ fn labels(container: &Container, installation: &str) -> Value {
     })
 }
 
-fn hash(namespace: &Value, fences: &[Object], last: [&Value; 2]) -> String {
+fn hash(namespace: &Value, fences: &[Object], pull_secret: Option<&PullSecret>, last: [&Value; 2]) -> String {
     let mut digest = Sha256::new();
     let bodies = std::iter::once(namespace).chain(fences.iter().map(|object| &object.body));
     bodies.chain(last).for_each(|body| digest.update(body.to_string()));
+    pull_secret.iter().for_each(|secret| digest.update(secret.fingerprint()));
     digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 

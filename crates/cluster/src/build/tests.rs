@@ -10,11 +10,14 @@ use berth_core::lifecycle::{Desired, Observed, status};
 use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
 use berth_core::pull_policy::PullPolicy;
+use berth_core::registry::Credentials;
 use berth_core::size::{MemoryMb, StorageGb};
 use berth_core::user::{Source, User};
 use proptest::prelude::*;
+use secrecy::SecretString;
 
 use super::*;
+use crate::Pulls;
 
 fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
     let user =
@@ -47,6 +50,7 @@ fn container(name: &str, image: &str, mounts: Vec<String>) -> Container {
         deleted_at: None,
         memory_used_mb: None,
         disk_used: None,
+        image_digest: None,
     }
 }
 
@@ -60,13 +64,16 @@ fn exposed(container: &Container, exposure: &Exposure) -> Objects {
 
 /// For a cluster that has image volumes, or has none.
 fn built_on(container: &Container, exposure: &Exposure, image_volumes: bool) -> Objects {
-    let (config, types) = (Config::default(), InstanceTypes::default());
+    built_with(container, exposure, image_volumes, &Config::default())
+}
+
+fn built_with(container: &Container, exposure: &Exposure, image_volumes: bool, config: &Config) -> Objects {
+    let types = InstanceTypes::default();
     let internal = ["203.0.114.9/32", "10.41.0.2/32"].iter().map(|net| net.parse().unwrap()).collect();
     let facts = Facts { internal, dns: Some("10.43.0.10".parse().unwrap()), architectures: vec![], image_volumes };
     let installation = "0123456789abcdef";
     let domain = "example.com";
-    let context =
-        Context { config: &config, facts: &facts, types: &types, installation, domain, user_namespaces: true };
+    let context = Context { config, facts: &facts, types: &types, installation, domain, user_namespaces: true };
     objects(container, exposure, 1, &context)
 }
 
@@ -142,6 +149,26 @@ fn every_input_changes_the_hash() {
     assert_eq!(built(&base).hash, same);
     assert_ne!(built(&container("a", "c", vec!["/root".into()])).hash, same);
     assert_ne!(built(&container("a", "b", vec!["/data".into()])).hash, same);
+}
+
+fn with_credentials(password: &str) -> Config {
+    let credentials = Credentials { username: "berth".to_owned(), password: SecretString::from(password) };
+    Config { pulls: Some(Pulls { registry: "r.example".to_owned(), credentials }), ..Config::default() }
+}
+
+#[test]
+fn credentials_are_named_by_the_pod_and_shown_nowhere() {
+    let container = container("a", "r.example/b", vec!["/root".into()]);
+    let open = built(&container);
+    assert!(open.pull_secret.is_none() && open.workload.body["spec"]["template"]["spec"]["imagePullSecrets"].is_null());
+    let closed = |password| built_with(&container, &Exposure::default(), true, &with_credentials(password));
+    let (one, two) = (closed("first word"), closed("second word"));
+    assert_eq!(one.workload.body["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+    assert_eq!(one.workload.body["spec"], two.workload.body["spec"], "new credentials never touch a running pod");
+    assert!(one.hash != two.hash && one.hash != open.hash, "but they are applied");
+    assert_eq!(one.hash, closed("first word").hash);
+    assert!(!format!("{one:?}").contains("first word"));
+    assert_eq!(one.pull_secret.unwrap().exposed().body["metadata"]["labels"], one.workload.body["metadata"]["labels"]);
 }
 
 /// Every key of a JSON tree with its value.

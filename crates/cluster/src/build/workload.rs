@@ -9,6 +9,7 @@ use kube::api::ApiResource;
 use serde_json::{Value, json};
 
 use super::{Context, Object, agent};
+use crate::pull_secret::PullSecret;
 
 /// What a root shell needs to install packages, change users and serve port 80. No NET_RAW, no MKNOD.
 const CAPABILITIES: [&str; 12] = [
@@ -77,6 +78,9 @@ fn pod(container: &Container, context: &Context<'_>) -> Value {
             agent::volume(container, context),
         ],
     });
+    if context.config.pulls.is_some() {
+        pod["imagePullSecrets"] = PullSecret::names();
+    }
     if context.user_namespaces {
         pod["hostUsers"] = json!(false);
     }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::registry::ImageDigest;
+
 /// Everything seen in one pass.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
@@ -71,6 +73,9 @@ pub struct PodFacts {
     pub outdated: bool,
     /// How the main container last ended, if it did.
     pub last_exit: Option<Exit>,
+    /// Of the image that the main container runs; `None` before it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<ImageDigest>,
 }
 
 /// How far the pod has come. Exactly one is true of a pod.

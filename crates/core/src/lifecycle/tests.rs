@@ -39,7 +39,7 @@ fn stages() -> Vec<PodStage> {
 }
 
 fn pod(stage: PodStage) -> PodFacts {
-    PodFacts { stage, terminating: false, restarts: 0, outdated: false, last_exit: None }
+    PodFacts { stage, terminating: false, restarts: 0, outdated: false, last_exit: None, image_digest: None }
 }
 
 fn active() -> NamespaceState {
@@ -75,6 +75,7 @@ fn everything() -> Vec<Observed> {
                     terminating,
                     restarts: 3,
                     outdated: false,
+                    image_digest: None,
                     last_exit,
                 }));
             }
@@ -173,7 +174,8 @@ fn without_a_pod_the_reason_is_what_holds_it_up() {
 fn an_end_says_how() {
     let ended = |stage, code, out_of_memory| {
         let exit = Some(Exit { code, out_of_memory });
-        let pod = PodFacts { stage, terminating: false, restarts: 4, outdated: false, last_exit: exit };
+        let pod =
+            PodFacts { stage, terminating: false, restarts: 4, outdated: false, last_exit: exit, image_digest: None };
         status(Desired::Running, &Observed { namespace: active(), pod: Some(pod), ..Observed::default() })
     };
     let crashed = ended(PodStage::BackOff, 3, false);

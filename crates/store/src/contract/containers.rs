@@ -22,6 +22,8 @@ pub trait Containers {
         quota: &Quota,
         key: Option<&IdempotencyKey>,
     ) -> Result<Created>;
+    /// What [`create_container`](Self::create_container) would replay for this key; `None`: it would insert.
+    async fn replayed(&self, grant: &AccountGrant<CreateContainer>, key: &IdempotencyKey) -> Result<Option<Container>>;
     /// Newest first; deleted ones left out.
     async fn containers(&self, grant: &AccountGrant<ListContainers>) -> Result<Vec<Container>>;
     async fn container(&self, grant: &Grant<Read>) -> Result<Container>;

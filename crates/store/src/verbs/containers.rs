@@ -15,10 +15,8 @@ macro_rules! implement_containers {
                 let user_id = owner.id.to_string();
                 let mut tx = self.begin().await?;
                 self.lock_user(&mut tx, owner.id).await?;
-                if let Some(made) = self.made_before(&mut tx, owner.id, key).await? {
-                    let sql = "SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL";
-                    let row = sqlx::query(sql).bind(made).fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
-                    return Ok(Created::Replayed(rows::$rows::container(&row)?));
+                if let Some(row) = self.container_made_before(&mut tx, owner.id, key).await? {
+                    return Ok(Created::Replayed(row));
                 }
                 let usage = usage!(&mut *tx.inner, owner.id);
                 quota.admit(&usage, new.spec.memory, new.spec.storage)?;
@@ -37,8 +35,8 @@ macro_rules! implement_containers {
                 let status = status(Desired::Running, &observed);
                 let sql = "INSERT INTO containers (id, user_id, owner_username, name, namespace, image, pull_policy, \
                            instance_type, memory_mb, storage_gb, mount_paths, ssh_enabled, created_at, desired, generation, \
-                           observed, status, transition, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING *";
+                           observed, status, transition, reason, message, image_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) RETURNING *";
                 let spec = &new.spec;
                 let query = sqlx::query(sql)
                     .bind(new.id.as_str())
@@ -60,7 +58,8 @@ macro_rules! implement_containers {
                     .bind(status.phase.as_str())
                     .bind(status.transition.map(Transition::as_str))
                     .bind(status.reason.map(Reason::as_str))
-                    .bind(status.message);
+                    .bind(status.message)
+                    .bind(new.image_digest.as_ref().map(ImageDigest::as_str));
                 let row = query.fetch_one(&mut *tx.inner).await.map_err(|error| match unique(error, "id") {
                     Error::Conflict { .. } => Error::IdTaken,
                     other => other,
@@ -75,6 +74,17 @@ macro_rules! implement_containers {
                 tx.hint(Hint::Listed { id: new.id, owner: owner.id });
                 self.commit(tx).await?;
                 Ok(Created::New(container))
+            }
+
+            async fn replayed(
+                &self,
+                grant: &AccountGrant<CreateContainer>,
+                key: &IdempotencyKey,
+            ) -> Result<Option<Container>> {
+                let mut tx = self.begin().await?;
+                let made = self.container_made_before(&mut tx, grant.user().id, Some(key)).await?;
+                self.commit(tx).await?;
+                Ok(made)
             }
 
             async fn containers(&self, grant: &AccountGrant<ListContainers>) -> Result<Vec<Container>> {

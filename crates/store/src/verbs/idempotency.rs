@@ -1,7 +1,7 @@
 //! Repeated requests: what the first one made.
 
 macro_rules! implement_idempotency {
-    ($store:ty) => {
+    ($store:ty, $rows:ident) => {
         impl $store {
             /// What the user's first request with this key made; `None` when there was none. To be asked while the user's row is
             /// locked, so that of two at the same time one waits.
@@ -19,6 +19,18 @@ macro_rules! implement_idempotency {
                     return Err(Error::IdempotencyMismatch);
                 }
                 rows::get(&row, "made").map(Some)
+            }
+
+            async fn container_made_before(
+                &self,
+                tx: &mut Tx,
+                owner: UserId,
+                key: Option<&IdempotencyKey>,
+            ) -> Result<Option<Container>> {
+                let Some(made) = self.made_before(tx, owner, key).await? else { return Ok(None) };
+                let query = sqlx::query("SELECT * FROM containers WHERE id = $1 AND deleted_at IS NULL").bind(made);
+                let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
+                rows::$rows::container(&row).map(Some)
             }
 
             async fn remember(

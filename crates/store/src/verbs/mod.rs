@@ -25,7 +25,7 @@ macro_rules! implement_store {
         implement_accounts!($store, $rows);
         implement_containers!($store, $rows);
         implement_exposures!($store, $rows);
-        implement_idempotency!($store);
+        implement_idempotency!($store, $rows);
         implement_keys!($store, $rows);
         implement_people!($store, $rows);
         implement_reconcile!($store, $rows);
@@ -82,6 +82,7 @@ macro_rules! store_prelude {
         use berth_core::names::Names;
         use berth_core::pull_policy::PullPolicy;
         use berth_core::quota::{Quota, Usage};
+        use berth_core::registry::ImageDigest;
         use berth_core::user::User;
         use chrono::{DateTime, NaiveDateTime, Utc};
 

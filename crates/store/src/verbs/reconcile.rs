@@ -57,10 +57,12 @@ macro_rules! implement_reconcile {
                 let status = status(now.desired, observed);
                 let memory = now.memory_used_mb.filter(|_| status.phase == Phase::Running);
                 let sql = "UPDATE containers SET observed = $2, status = $3, transition = $4, reason = $5, message = $6, \
-                           memory_used_mb = $7 WHERE id = $1";
+                           memory_used_mb = $7, image_digest = COALESCE($8, image_digest) WHERE id = $1";
+                let digest = observed.pod.as_ref().and_then(|pod| pod.image_digest.as_ref());
                 let query = sqlx::query(sql).bind(id.to_string()).bind(rows::encode(observed)?);
                 let query = query.bind(status.phase.as_str()).bind(status.transition.map(Transition::as_str));
                 let query = query.bind(status.reason.map(Reason::as_str)).bind(&status.message).bind(memory);
+                let query = query.bind(digest.map(ImageDigest::as_str));
                 query.execute(&mut *tx.inner).await?;
                 if status != now.status {
                     tx.hint(Hint::Changed { id, owner: now.owner });

@@ -215,7 +215,14 @@ async fn ssh_takes_the_named_keys(store: Db) {
 }
 
 fn running() -> Observed {
-    let pod = PodFacts { stage: PodStage::Ready, terminating: false, restarts: 0, outdated: false, last_exit: None };
+    let pod = PodFacts {
+        stage: PodStage::Ready,
+        terminating: false,
+        restarts: 0,
+        outdated: false,
+        last_exit: None,
+        image_digest: None,
+    };
     Observed { namespace: NamespaceState::Active { uid: "u".into() }, pod: Some(pod), ..Observed::default() }
 }
 

@@ -16,6 +16,7 @@ use berth_core::mount::MountPaths;
 use berth_core::name::{ContainerName, Username};
 use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
+use berth_core::registry::ImageDigest;
 use berth_core::size::{MemoryMb, StorageGb};
 use berth_store::{
     Created, Error, Hint, Hints, IdempotencyKey, NewApiToken, NewContainer, OutsideUser, Running, SecretHash, Session,
@@ -52,6 +53,8 @@ cases!(
     what_does_not_belong_together_is_refused,
     what_a_cluster_showed_is_remembered,
     how_full_a_disk_is_stays_when_it_stops,
+    the_digest_is_what_was_resolved_then_what_ran,
+    what_a_key_made_can_be_asked,
 );
 
 pub(crate) async fn user(store: &Db, name: &str) -> Actor {
@@ -71,7 +74,13 @@ pub(crate) fn new(name: &str) -> NewContainer {
         mounts: MountPaths::default(),
         ssh_enabled: false,
     };
-    NewContainer { id: ContainerId::from_random(rand::random()), spec, keys: vec![], created_at: Utc::now() }
+    NewContainer {
+        id: ContainerId::from_random(rand::random()),
+        spec,
+        keys: vec![],
+        image_digest: None,
+        created_at: Utc::now(),
+    }
 }
 
 pub(crate) async fn create(
@@ -288,7 +297,14 @@ async fn how_full_a_disk_is_stays_when_it_stops(store: Db) {
     let actor = user(&store, "ann").await;
     let (id, other) = (made(&store, &actor, "a").await, made(&store, &actor, "b").await);
     assert!(store.running().await.unwrap().is_empty(), "none runs yet");
-    let pod = PodFacts { stage: PodStage::Ready, terminating: false, restarts: 0, outdated: false, last_exit: None };
+    let pod = PodFacts {
+        stage: PodStage::Ready,
+        terminating: false,
+        restarts: 0,
+        outdated: false,
+        last_exit: None,
+        image_digest: None,
+    };
     let seen = Observed { pod: Some(pod), ..Observed::default() };
     assert!(store.record_observed(id, Generation::FIRST, &seen).await.unwrap());
     let expected = Running { id, owner: actor.user().id, storage: StorageGb::DEFAULT };
@@ -302,6 +318,42 @@ async fn how_full_a_disk_is_stays_when_it_stops(store: Db) {
     assert_eq!((row.disk_used, row.status.phase), (Some(used), Phase::Stopped));
     assert_eq!(store.for_reconcile(other).await.unwrap().unwrap().disk_used, None);
     assert!(store.running().await.unwrap().is_empty());
+}
+
+async fn the_digest_is_what_was_resolved_then_what_ran(store: Db) {
+    let actor = user(&store, "ann").await;
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64)).parse::<ImageDigest>().unwrap();
+    let new = NewContainer { image_digest: Some(digest("1")), ..new("a") };
+    create(&store, &actor, &new, None).await.unwrap();
+    let shown = async || store.container(&actor.may::<Read>(new.id).unwrap()).await.unwrap().image_digest;
+    assert_eq!(shown().await, Some(digest("1")));
+    let other = made(&store, &actor, "b").await;
+    assert_eq!(store.for_reconcile(other).await.unwrap().unwrap().image_digest, None);
+    for (stage, ran, expected) in [
+        (PodStage::Starting, None, "1"),
+        (PodStage::Ready, Some(digest("2")), "2"),
+        // The next pod has not got so far.
+        (PodStage::Starting, None, "2"),
+    ] {
+        let pod =
+            PodFacts { stage, terminating: false, restarts: 0, outdated: false, last_exit: None, image_digest: ran };
+        let seen = Observed { pod: Some(pod), ..Observed::default() };
+        assert!(store.record_observed(new.id, Generation::FIRST, &seen).await.unwrap());
+        assert_eq!(shown().await, Some(digest(expected)));
+    }
+}
+
+async fn what_a_key_made_can_be_asked(store: Db) {
+    let actor = user(&store, "ann").await;
+    let key = |key: &str, request| IdempotencyKey { key: key.to_owned(), request: SecretHash([request; 32]) };
+    let replayed = async |key: IdempotencyKey| {
+        store.replayed(&actor.may_account::<CreateContainer>().unwrap(), &key).await.map(|row| row.map(|row| row.id))
+    };
+    let first = new("a");
+    create(&store, &actor, &first, Some(&key("k", 1))).await.unwrap();
+    assert_eq!(replayed(key("k", 1)).await.unwrap(), Some(first.id));
+    assert_eq!(replayed(key("l", 1)).await.unwrap(), None);
+    assert!(matches!(replayed(key("k", 2)).await, Err(Error::IdempotencyMismatch)));
 }
 
 async fn hints_within_one_store(store: Db) {

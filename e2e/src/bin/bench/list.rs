@@ -85,7 +85,7 @@ async fn insert(store: &dyn Store, user: i64, count: usize) -> anyhow::Result<()
         };
         // Unique without chance: the user's number above the row's.
         let id = ContainerId::from_random(user.unsigned_abs() << 20 | number as u64);
-        let new = NewContainer { id, spec, keys: Vec::new(), created_at: Utc::now() };
+        let new = NewContainer { id, spec, keys: Vec::new(), image_digest: None, created_at: Utc::now() };
         store.create_container(&actor.may_account::<CreateContainer>()?, &new, &UNLIMITED, None).await?;
         store.stop(&actor.may::<Stop>(id)?, Utc::now()).await?;
     }
