@@ -12,6 +12,7 @@ mod router;
 mod routes;
 mod sockets;
 mod state;
+mod waits;
 
 pub use auth::oidc::{AdminGroup, OidcConfig};
 pub use auth::{credential, password};

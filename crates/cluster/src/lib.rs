@@ -11,11 +11,13 @@ mod error;
 mod facts;
 mod health;
 mod memory;
+mod news;
 mod observe;
 pub mod pod_io;
 mod preflight;
 mod queue;
 mod reconcile;
+mod seen;
 mod sweep;
 mod watch;
 
