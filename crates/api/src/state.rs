@@ -120,6 +120,11 @@ impl Api {
         Self(Arc::new(Inner { store, config, types, platform, login_limit, denied_limit, oidc, waits, stopping }))
     }
 
+    /// How many requests wait for a container now.
+    pub fn waiting(&self) -> usize {
+        self.waits.total()
+    }
+
     /// Whoever is about to end this process cancels it: requests that wait are answered then.
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()

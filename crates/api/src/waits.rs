@@ -30,6 +30,10 @@ impl Waits {
         Some(Slot { waits: self.clone(), user })
     }
 
+    pub(crate) fn total(&self) -> usize {
+        self.counts().values().sum()
+    }
+
     fn counts(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
