@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use berth_e2e::berthd::{Berthd, User};
+use berth_e2e::berthd::{Berthd, Setup, User, service_kubeconfig};
 use berth_e2e::{images, kubectl, until};
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
@@ -188,4 +188,57 @@ async fn waiting_waits() {
     let why = told(&ann, &big, "unschedulable").await;
     assert!(!why["message"].as_str().unwrap().contains("preemption"), "{why}");
     ann.removed(&big).await;
+}
+
+/// Credentials with all of berthd's rights but to watch events, as an older deploy/rbac.yaml gives them.
+async fn deaf_kubeconfig(folder: &std::path::Path) -> std::path::PathBuf {
+    let name = "berthd-e2e-deaf";
+    let mut role: Value =
+        serde_json::from_str(&kubectl::run(&["get", "clusterrole", "berthd", "-o", "json"]).await).unwrap();
+    role["metadata"] = json!({ "name": name });
+    for rule in role["rules"].as_array_mut().unwrap() {
+        if rule["resources"] == json!(["events"]) {
+            rule["verbs"] = json!(["list"]);
+        }
+    }
+    let account = json!({ "kind": "ServiceAccount", "name": name, "namespace": "berth-system" });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": name },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name }, "subjects": [account],
+    });
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": "berth-system" } });
+    for object in [role, account, binding] {
+        kubectl::apply(&object).await.unwrap();
+    }
+    let token = kubectl::run(&["-n", "berth-system", "create", "token", name]).await;
+    let usual = std::fs::read_to_string(service_kubeconfig()).unwrap();
+    let (before, rest) = usual.split_once("token: \"").expect("a token");
+    let (_, after) = rest.split_once('"').unwrap();
+    let path = folder.join("kubeconfig");
+    std::fs::write(&path, format!("{before}token: \"{token}\"{after}")).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn without_the_right_to_watch_events_most_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = Some(deaf_kubeconfig(folder.path()).await);
+    let mut berthd = Berthd::set_up(Setup { kubeconfig, ..Setup::default() });
+    berthd.launch().await;
+    let ann = berthd.user(4305, "ann");
+    let id = ann.create("one").await;
+    let lacks =
+        json!({ "name": "lacks", "image": "registry.berth.internal/no/such:1", "memory_mb": 64, "storage_gb": 1 });
+    let lacks = create(&ann, lacks).await;
+    assert_eq!(wait(&ann, &id, "running", 120).await["reached"], true);
+    let all = events(&ann, &id).await;
+    assert_eq!(only(&all, &START), START, "{all:?}");
+    told(&ann, &lacks, "pull_failed").await;
+    until("its log to say what is missing", 60, async || {
+        berthd.log().contains("events cannot be watched").then_some(())
+    })
+    .await;
+    for id in [&id, &lacks] {
+        ann.removed(id).await;
+    }
 }

@@ -103,6 +103,8 @@ async fn claim(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Object
 }
 
 async fn remove(ctx: &Ctx, row: &Container, observed: &Observed, step: RemoveStep) -> Result<Requeue> {
+    // Nobody can read its timeline any more.
+    ctx.inbox.forget(row.id);
     match (step, &observed.namespace) {
         (RemoveStep::Route, _) => apply::remove_route(&ctx.client, &row.names()).await?,
         (RemoveStep::Workload, _) => apply::remove_workload(&ctx.client, &row.names()).await?,

@@ -57,8 +57,8 @@ pub enum Kind {
     Unschedulable,
     Scheduled,
     MountFailed,
-    PullFailed,
     Pulling,
+    PullFailed,
     Pulled,
     /// The disk is being prepared: folders that are new are filled from the image.
     Seeding,
@@ -82,8 +82,7 @@ pub enum Kind {
 words!(Kind:
     Created = "created", StartRequested = "start_requested", StopRequested = "stop_requested",
     RestartRequested = "restart_requested", Refused = "refused", VolumeFailed = "volume_failed", Volume = "volume",
-    Unschedulable = "unschedulable", Scheduled = "scheduled", MountFailed = "mount_failed", PullFailed = "pull_failed",
-    Pulling = "pulling", Pulled = "pulled", Seeding = "seeding", SeedingFailed = "seeding_failed",
+    Unschedulable = "unschedulable", Scheduled = "scheduled", MountFailed = "mount_failed", Pulling = "pulling", PullFailed = "pull_failed", Pulled = "pulled", Seeding = "seeding", SeedingFailed = "seeding_failed",
     CannotStart = "cannot_start", Started = "started", Ready = "ready", Exited = "exited", OutOfMemory = "oom",
     BackOff = "back_off", NodeLost = "node_lost", Evicted = "evicted", Stopping = "stopping", Stopped = "stopped",
 );

@@ -81,6 +81,9 @@ fn of_run(run: &Run, followed: bool) -> Vec<Ranked> {
     let ended = ended.as_ref().map(|Ended { at, how }| {
         let (kind, message) = match how {
             How::Exited { code: 0 } => (Kind::Exited, "its main process ended by itself (exit code 0)".to_owned()),
+            How::Exited { code: code @ 129..160 } => {
+                (Kind::Exited, format!("its main process was ended by signal {} (exit code {code})", code - 128))
+            }
             How::Exited { code } => (Kind::Exited, format!("its main process ended with exit code {code}")),
             How::OutOfMemory => (Kind::OutOfMemory, "it needed more than its memory and was ended".to_owned()),
             How::NeverStarted { message } => {

@@ -113,6 +113,10 @@ fn nothing_seen_is_nothing_told() {
 #[test]
 fn runs_of_one_second_keep_their_order() {
     let ends = |code| Some((5, How::Exited { code }));
+    let signal = run(0, 1, Some((5, How::Exited { code: 143 })));
+    let pod = Pod { runs: vec![signal], ..Pod::default() };
+    let told = entries(&Seen { pod: Some(pod), ..Seen::default() }, at(9));
+    assert_eq!(told[1].message, "its main process was ended by signal 15 (exit code 143)");
     let runs = vec![run(1, 5, ends(3)), run(2, 5, Some((5, How::OutOfMemory)))];
     let pod = Pod { uid: "p".into(), ready_at: Some(at(5)), runs, ..Pod::default() };
     let told = entries(&Seen { pod: Some(pod), ..Seen::default() }, at(9));
@@ -131,6 +135,8 @@ fn what_goes_on_is_counted_in_one_entry() {
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].count, told[0].at), (7, at(9)));
     assert_eq!(told[0].message, "the image cannot be pulled; it is tried again: x:1: not found");
+    let both = vec![fails(1, 1), notice(main(), "Pulling", "Pulling image \"x:1\"", 1)];
+    assert_eq!(kinds(&entries(&Seen { notices: both, ..Seen::default() }, at(9))), ["pulling", "pull_failed"]);
 }
 
 #[test]
