@@ -42,9 +42,6 @@ pub(crate) async fn wait(
     let grant = caller.actor.may::<Read>(parse_id(&id)?)?;
     let (goal, timeout) = parse(query.as_deref())?;
     let until = Instant::now() + timeout;
-    let Some(_slot) = api.waits.admit(grant.owner()) else {
-        return Err(Problem::new(Kind::TooManyRequests, "too many of your requests are waiting; let some of them end"));
-    };
     // Hints are heard before the row is read: a change in between is not missed.
     let mut lifeline = Lifeline::new(api.clone(), caller);
     lifeline.check_credential().await.map_err(problem)?;
@@ -52,6 +49,10 @@ pub(crate) async fn wait(
     if goal != Goal::Deleted && first.as_ref().is_none_or(is_deleted) {
         return Err(Problem::not_found());
     }
+    // One that is counted has read its row: whatever comes from now on wakes it.
+    let Some(_slot) = api.waits.admit(grant.owner()) else {
+        return Err(Problem::new(Kind::TooManyRequests, "too many of your requests are waiting; let some of them end"));
+    };
     let (row, reached) = settle(&api, &grant, goal, lifeline, first, until).await?;
     Ok(Json(answer(&api, goal, reached, row.as_ref())))
 }
