@@ -14,6 +14,7 @@ mod router;
 mod routes;
 mod sockets;
 mod state;
+mod waits;
 
 pub use auth::oidc::{AdminGroup, OidcConfig};
 pub use auth::{credential, password};

@@ -10,7 +10,9 @@ use utoipa_axum::routes;
 
 use crate::description::{self, Description};
 use crate::error::{Kind, Problem};
-use crate::routes::{admin, audit, auth, containers, images, ingress, keys, meta, oidc, settings, ssh, tokens, users};
+use crate::routes::{
+    admin, audit, auth, containers, images, ingress, keys, meta, oidc, settings, ssh, timeline, tokens, users, wait,
+};
 use crate::sockets::{events, logs, terminal};
 use crate::state::Api;
 use crate::{body, request_id, routes};
@@ -21,6 +23,8 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(containers::get, containers::delete))
         .routes(routes!(containers::start))
         .routes(routes!(containers::stop))
+        .routes(routes!(timeline::list))
+        .routes(routes!(wait::wait))
         .routes(routes!(settings::set_pull_policy))
         .routes(routes!(settings::mounts, settings::set_mounts))
         .routes(routes!(ssh::get, ssh::set))

@@ -12,6 +12,7 @@ use berth_store::Store;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use berth_core::Invalid;
@@ -20,6 +21,7 @@ use crate::auth::login_limit::{Limit, LoginLimit};
 use crate::auth::oidc::{self, Oidc, OidcConfig};
 use crate::images::Images;
 use crate::pod_io::PodIo;
+use crate::waits::Waits;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -103,6 +105,8 @@ pub struct Inner {
     pub(crate) login_limit: LoginLimit,
     pub(crate) denied_limit: Limit<UserId>,
     pub(crate) oidc: Option<Oidc>,
+    pub(crate) waits: Waits,
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Api {
@@ -119,7 +123,29 @@ impl Api {
         let oidc = config.oidc.clone().zip(config.public_url.as_ref());
         let oidc = oidc.map(|(oidc, url)| Oidc::new(oidc, url).expect("Config::check has looked at it"));
         let denied_limit = Limit::per_minute(DENIED_PER_MINUTE);
-        Self(Arc::new(Inner { store, config, types, platform, images, login_limit, denied_limit, oidc }))
+        let (waits, stopping) = (Waits::default(), CancellationToken::new());
+        Self(Arc::new(Inner {
+            store,
+            config,
+            types,
+            platform,
+            images,
+            login_limit,
+            denied_limit,
+            oidc,
+            waits,
+            stopping,
+        }))
+    }
+
+    /// How many requests wait for a container now.
+    pub fn waiting(&self) -> usize {
+        self.waits.total()
+    }
+
+    /// Whoever is about to end this process cancels it: requests that wait are answered then.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     let listener = bind(config.server.listen).await?;
     let metrics_listener = bind(config.server.metrics_listen).await?;
     let recorder = metrics::install()?;
-    let stop = CancellationToken::new();
+    let stop = api.stopping();
     tracing::info!(listen = %listener.local_addr()?, metrics = %metrics_listener.local_addr()?, "berthd serves");
 
     let parts = async {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{NetworkPolicies, UserNamespaces};
 use crate::facts::{self, Facts};
+use crate::news::{self, Inbox};
 use crate::queue::{self, Waker};
 use crate::{Config, Health, Result, canary, disk, memory, reconcile, sweep, watch};
 
@@ -43,6 +44,8 @@ pub(crate) struct Ctx {
     pub(crate) domain: String,
     pub(crate) facts: channel::Receiver<Facts>,
     pub(crate) waker: Waker,
+    /// What the cluster told of containers between their passes.
+    pub(crate) inbox: Inbox,
     trusted: AtomicBool,
     user_namespaces: AtomicBool,
     leaving: Mutex<HashMap<ContainerId, Instant>>,
@@ -102,6 +105,7 @@ impl Controller {
             domain: self.domain.clone(),
             facts: facts.clone(),
             waker: waker.clone(),
+            inbox: Inbox::default(),
             trusted: AtomicBool::new(false),
             user_namespaces: AtomicBool::new(true),
             leaving: Mutex::default(),
@@ -119,6 +123,7 @@ impl Controller {
             tokio::join!(
                 queue::run(woken, self.config.workers, stop.clone(), pass),
                 watch::all(self.client.clone(), ctx.installation.clone(), waker),
+                news::watch(&ctx),
                 hints(&ctx),
                 sweeps(&ctx),
                 memories(&ctx),
@@ -180,7 +185,7 @@ async fn hints(ctx: &Ctx) {
         match hint {
             Hint::Listed { id, .. } | Hint::Changed { id, .. } => ctx.waker.wake(id),
             Hint::Resync => wake_all(ctx).await,
-            Hint::Credentials { .. } => {}
+            Hint::Told { .. } | Hint::Removed { .. } | Hint::Credentials { .. } => {}
         }
     }
 }

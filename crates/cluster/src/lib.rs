@@ -11,12 +11,14 @@ mod error;
 mod facts;
 mod health;
 mod memory;
+mod news;
 mod observe;
 pub mod pod_io;
 mod preflight;
 mod pull_secret;
 mod queue;
 mod reconcile;
+mod seen;
 mod sweep;
 mod watch;
 

@@ -2,12 +2,13 @@
 
 use berth_core::container::Container;
 use berth_core::id::Generation;
-use berth_core::lifecycle::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
+use berth_core::lifecycle::{Desired, Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
 use berth_core::names::{
     ANNOTATION_APPLIED, ANNOTATION_RESTART, LABEL_CONTAINER, LABEL_INSTALLATION, MAIN, NETWORK_POLICY, POD,
     RESOURCE_QUOTA, VOLUME_CLAIM, WORKLOAD,
 };
 use berth_core::registry::ImageDigest;
+use berth_core::timeline::Seen;
 use berth_route::Route;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
@@ -16,15 +17,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use crate::Result;
 use crate::apply::is_quota_settling;
+use crate::{Result, seen};
 
-pub(crate) async fn container(client: &Client, row: &Container, installation: &str) -> Result<Observed> {
+/// Decisions need the first, the timeline the second.
+pub(crate) async fn container(client: &Client, row: &Container, installation: &str) -> Result<(Observed, Seen)> {
     let name = row.names().namespace();
     let found = Api::<Namespace>::all(client.clone()).get_opt(&name).await?;
     let namespace = namespace_state(row, found.as_ref(), installation);
     match namespace {
-        NamespaceState::Absent | NamespaceState::Foreign => return Ok(Observed { namespace, ..Observed::default() }),
+        NamespaceState::Absent | NamespaceState::Foreign => {
+            return Ok((Observed { namespace, ..Observed::default() }, Seen::default()));
+        }
         NamespaceState::Active { .. } | NamespaceState::Terminating { .. } => {}
     }
     let (sets, pods) =
@@ -33,13 +37,17 @@ pub(crate) async fn container(client: &Client, row: &Container, installation: &s
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), &name);
     let quotas = Api::<ResourceQuota>::namespaced(client.clone(), &name);
     let routes = Api::<Route>::namespaced(client.clone(), &name);
-    let (set, pod, claim, policy, quota, route) = tokio::try_join!(
+    // Events of what is under way are read along, so that nobody waits for them; of what has settled, not at all.
+    let under_way = row.desired != Desired::Deleted && row.status.transition.is_some();
+    let early = async { if under_way { events(client, &name).await.map(Some) } else { Ok(None) } };
+    let (set, pod, claim, policy, quota, route, early) = tokio::try_join!(
         sets.get_opt(WORKLOAD),
         pods.get_opt(POD),
         claims.get_opt(VOLUME_CLAIM),
         policies.get_opt(NETWORK_POLICY),
         quotas.get_opt(RESOURCE_QUOTA),
         routes.get_metadata_opt(row.id.as_str()),
+        early,
     )?;
     let route = route.map(|route| applied(&route.metadata).unwrap_or_default());
     let complete = claim.is_some() && policy.is_some() && quota.is_some();
@@ -56,12 +64,20 @@ pub(crate) async fn container(client: &Client, row: &Container, installation: &s
             .pod
             .as_ref()
             .is_none_or(|pod| pod.stage == PodStage::Starting || pod.stage == PodStage::Unscheduled);
+    let events = match early {
+        Some(events) => events,
+        None if waits => events(client, &name).await?,
+        None => Vec::new(),
+    };
     if waits {
-        let warnings =
-            Api::<Event>::namespaced(client.clone(), &name).list(&ListParams::default().fields("type=Warning")).await?;
-        explain(&mut observed, &warnings.items);
+        let warnings: Vec<_> = events.iter().filter(|event| event.type_.as_deref() == Some("Warning")).collect();
+        explain(&mut observed, &warnings);
     }
-    Ok(observed)
+    Ok((observed, seen::of(pod.as_ref(), claim.as_ref(), &events)))
+}
+
+async fn events(client: &Client, namespace: &str) -> kube::Result<Vec<Event>> {
+    Ok(Api::<Event>::namespaced(client.clone(), namespace).list(&ListParams::default()).await?.items)
 }
 
 pub(crate) fn namespace_state(row: &Container, found: Option<&Namespace>, installation: &str) -> NamespaceState {
@@ -190,7 +206,7 @@ fn plain(message: &str) -> String {
 
 /// What holds a pod up before its main container is made. The agent writes why it failed where Kubernetes finds it; one that
 /// runs has finished its hook, because the status of a pod does not change while a hook is under way.
-fn before_main(pod: &Pod) -> Option<PodStage> {
+pub(crate) fn before_main(pod: &Pod) -> Option<PodStage> {
     let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
     statuses.into_iter().find_map(|status| {
         let state = status.state.as_ref();
@@ -208,9 +224,9 @@ fn before_main(pod: &Pod) -> Option<PodStage> {
 }
 
 /// What objects do not say of themselves stands in their events.
-fn explain(observed: &mut Observed, warnings: &[Event]) {
+fn explain(observed: &mut Observed, warnings: &[&Event]) {
     let last = |reasons: &[&str]| {
-        let of = |event: &&Event| event.reason.as_deref().is_some_and(|reason| reasons.contains(&reason));
+        let of = |event: &&&Event| event.reason.as_deref().is_some_and(|reason| reasons.contains(&reason));
         warnings.iter().filter(of).filter_map(|event| event.message.clone()).next_back()
     };
     if let (VolumeState::Pending, Some(message)) = (&observed.volume, last(&["ProvisioningFailed"])) {

@@ -6,15 +6,16 @@ use std::time::Duration;
 use berth_core::container::Container;
 use berth_core::id::ContainerId;
 use berth_core::lifecycle::{Desired, NamespaceState, Observed, Phase, Plan, RemoveStep, decide};
+use berth_core::timeline::Seen;
 
 use crate::build::{self, Objects};
 use crate::controller::Ctx;
-use crate::{Error, Result, apply, observe};
+use crate::{Error, Result, apply, news, observe};
 
 /// When to look again without a wake-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requeue {
-    /// Events of a pod that does not start wake nobody.
+    /// Against a watch that is lost or not allowed.
     After(Duration),
     Never,
 }
@@ -24,8 +25,11 @@ const UNSETTLED: Duration = Duration::from_secs(3);
 const DRIFT: Duration = Duration::from_secs(300);
 
 pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
-    let Some(row) = ctx.store.for_reconcile(id).await? else { return Ok(Requeue::Never) };
-    let mut observed = observe::container(&ctx.client, &row, &ctx.installation).await?;
+    let Some(row) = ctx.store.for_reconcile(id).await? else {
+        ctx.inbox.forget(id);
+        return Ok(Requeue::Never);
+    };
+    let (mut observed, seen) = observe::container(&ctx.client, &row, &ctx.installation).await?;
     let facts = ctx.facts.borrow().clone();
     let context = build::Context {
         config: &ctx.config,
@@ -48,7 +52,7 @@ pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
                 apply::fences(&ctx.client, &row.names(), &objects, &observed.volume).await?;
                 apply::route(&ctx.client, &row.names(), &objects).await?;
             }
-            return record(ctx, &row, &observed).await.map(|_| Requeue::After(UNSETTLED));
+            return record(ctx, &row, &observed, seen).await.map(|_| Requeue::After(UNSETTLED));
         }
         Plan::Run | Plan::Stop => match run(ctx, &row, &observed, &objects).await {
             Ok(()) => {}
@@ -56,7 +60,7 @@ pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
             // The container runs all the same; only nobody is led to it.
             Err(error @ Error::NoRoutes) => {
                 tracing::error!(container = %id, "{error}");
-                return record(ctx, &row, &observed).await.map(|_| Requeue::After(UNSETTLED));
+                return record(ctx, &row, &observed, seen).await.map(|_| Requeue::After(UNSETTLED));
             }
             Err(error) => return Err(error),
         },
@@ -64,7 +68,7 @@ pub(crate) async fn reconcile(ctx: &Ctx, id: ContainerId) -> Result<Requeue> {
         Plan::Remove(step) => return remove(ctx, &row, &observed, step).await,
         Plan::Settled => {}
     }
-    record(ctx, &row, &observed).await
+    record(ctx, &row, &observed, seen).await
 }
 
 /// Fences, workload, route, in this order. A workload that is refused does not keep an old route.
@@ -99,6 +103,8 @@ async fn claim(ctx: &Ctx, row: &Container, observed: &Observed, objects: &Object
 }
 
 async fn remove(ctx: &Ctx, row: &Container, observed: &Observed, step: RemoveStep) -> Result<Requeue> {
+    // Nobody can read its timeline any more.
+    ctx.inbox.forget(row.id);
     match (step, &observed.namespace) {
         (RemoveStep::Route, _) => apply::remove_route(&ctx.client, &row.names()).await?,
         (RemoveStep::Workload, _) => apply::remove_workload(&ctx.client, &row.names()).await?,
@@ -119,8 +125,10 @@ async fn remove(ctx: &Ctx, row: &Container, observed: &Observed, step: RemoveSte
     Ok(Requeue::After(UNSETTLED))
 }
 
-async fn record(ctx: &Ctx, row: &Container, observed: &Observed) -> Result<Requeue> {
+/// The timeline first: what was seen then is known to be told once the row says that it was seen.
+async fn record(ctx: &Ctx, row: &Container, observed: &Observed, seen: Seen) -> Result<Requeue> {
     let status = berth_core::lifecycle::status(row.desired, observed);
+    news::tell(ctx, row, observed, seen, status.transition.is_none()).await?;
     if ctx.store.record_observed(row.id, row.generation, observed).await? && status.phase != row.status.phase {
         tracing::info!(container = %row.id, status = status.phase.as_str(), message = status.message, "changed");
     }

@@ -28,6 +28,7 @@ pub mod return_to;
 pub mod scope;
 pub mod size;
 pub mod terminal;
+pub mod timeline;
 pub mod user;
 
 pub use invalid::Invalid;

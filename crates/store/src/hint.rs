@@ -15,6 +15,10 @@ pub enum Hint {
     Listed { id: ContainerId, owner: UserId },
     /// What is wanted or seen of a container changed.
     Changed { id: ContainerId, owner: UserId },
+    /// Its timeline has more: everything above revision `since` is new, or changed.
+    Told { id: ContainerId, owner: UserId, since: i64 },
+    /// Nothing is left of it: its row is gone.
+    Removed { id: ContainerId, owner: UserId },
     /// Sessions or tokens of a user ended: open sockets check theirs again.
     Credentials { owner: UserId },
     /// Some hints may be lost: read everything again.

@@ -18,12 +18,12 @@ mod verbs;
 use std::sync::Arc;
 
 pub use audit::{Audit, AuditFilter, AuditLine};
-pub use contract::{Accounts, Containers, Exposures, Keys, People, Reconcile, Settings, Store};
+pub use contract::{Accounts, Containers, Exposures, Keys, People, Reconcile, Settings, Store, Timelines};
 pub use error::Error;
 pub use hint::{Hint, Hints};
 pub use model::{
     ApiToken, Created, Credential, IdempotencyKey, LocalAccount, NewApiToken, NewContainer, NewSshKey, OutsideUser,
-    Person, Remounted, Running, SecretHash, Session, SshAccess,
+    Person, Remounted, Running, SecretHash, Session, SshAccess, Told,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

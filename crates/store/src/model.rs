@@ -153,3 +153,16 @@ pub struct Running {
     pub owner: UserId,
     pub storage: StorageGb,
 }
+
+/// An entry of a timeline, as it is kept. Words stay as they were written, whatever this version knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Grows with every entry of this container.
+    pub id: i64,
+    /// Grows with every change.
+    pub revision: i64,
+    pub kind: String,
+    pub at: DateTime<Utc>,
+    pub message: String,
+    pub count: i64,
+}

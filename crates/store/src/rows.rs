@@ -18,7 +18,7 @@ use berth_core::user::{Source, User};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::{ApiToken, AuditLine, Error, Person, Result, Running, SecretHash};
+use crate::{ApiToken, AuditLine, Error, Person, Result, Running, SecretHash, Told};
 
 pub(crate) fn get<'r, T, R>(row: &'r R, column: &'static str) -> Result<T>
 where
@@ -133,6 +133,17 @@ macro_rules! readers {
                     from: get(row, "origin")?,
                     outcome: get(row, "outcome")?,
                     request_id: get(row, "request_id")?,
+                })
+            }
+
+            pub(crate) fn told(row: &$row) -> Result<Told> {
+                Ok(Told {
+                    id: get(row, "id")?,
+                    revision: get(row, "revision")?,
+                    kind: get(row, "kind")?,
+                    at: get::<NaiveDateTime, _>(row, "at")?.and_utc(),
+                    message: get(row, "message")?,
+                    count: get(row, "count")?,
                 })
             }
 

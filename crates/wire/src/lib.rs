@@ -10,6 +10,7 @@ mod problem;
 mod settings;
 mod socket;
 mod terminal;
+mod timeline;
 
 pub use access::{CreateIngressRule, IngressRule, IngressRules, SetSsh, SshStatus};
 pub use auth::{LoggedIn, Login, LoginMethods, Me, NewToken, OidcMethod, Token, TokenCreated, Tokens};
@@ -21,5 +22,6 @@ pub use key::{CreateSshKey, SshKey, SshKeys};
 pub use people::{AdminUser, AdminUsers, AuditEntry, AuditPage, Suspension};
 pub use problem::Problem;
 pub use settings::{Mounts, MountsSet, PullPolicy};
-pub use socket::{Frame, StatusUpdate};
+pub use socket::{ContainerEvent, Frame, StatusUpdate};
 pub use terminal::TerminalFrame;
+pub use timeline::{Event, Events, Waited};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Container;
+use crate::{Container, Event};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
@@ -11,6 +11,16 @@ pub enum Frame {
     Containers(Vec<Container>),
     /// One container changed.
     ContainerStatus(StatusUpdate),
+    /// Something happened to a container, or happened again (the same `id`). After a gap of frames the list of its events
+    /// tells what was missed.
+    ContainerEvent(ContainerEvent),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerEvent {
+    pub container_id: String,
+    #[serde(flatten)]
+    pub event: Event,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

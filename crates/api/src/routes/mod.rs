@@ -9,10 +9,13 @@ pub(crate) mod ingress;
 pub(crate) mod keys;
 pub(crate) mod meta;
 pub(crate) mod oidc;
+mod query;
 pub(crate) mod settings;
 pub(crate) mod ssh;
+pub(crate) mod timeline;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod wait;
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;

@@ -1,4 +1,4 @@
-//! `/compute/ws`: a snapshot, then every change. A client never needs a delta that it missed: after any gap it gets a
+//! `/compute/ws`: a snapshot, then every change of a status and every new entry of a timeline. A client never needs a delta that it missed: after any gap it gets a
 //! snapshot again. Only the caller's own containers, ever.
 
 use std::collections::HashMap;
@@ -9,13 +9,14 @@ use axum::response::Response;
 use berth_core::access::{ListContainers, Read, WatchAccount};
 use berth_core::id::ContainerId;
 use berth_store::{Error as StoreError, Hint};
-use berth_wire::{Frame, StatusUpdate};
+use berth_wire::{ContainerEvent, Frame, StatusUpdate};
 use futures::StreamExt;
 
 use super::lifeline::{End, Lifeline, Reader, Task, Writer, split};
 use crate::auth::SocketCaller;
 use crate::error::Problem;
 use crate::routes::containers::view;
+use crate::routes::timeline;
 use crate::state::Api;
 
 /// Clients have nothing to say here. The library would keep 128 KiB for each of them to say it.
@@ -33,7 +34,8 @@ pub(crate) async fn socket(
         metrics::gauge!("berth_event_sockets").increment(1.0);
         let (writer, mut reader) = split(socket);
         // Subscribed before the snapshot is read: a change in between comes as a hint.
-        let mut feed = Feed { lifeline: Lifeline::new(api, caller), writer, sent: HashMap::new() };
+        let mut feed =
+            Feed { lifeline: Lifeline::new(api, caller), writer, sent: HashMap::new(), told: HashMap::new() };
         let end = feed.follow(&mut reader).await.err().unwrap_or(End::Gone);
         metrics::gauge!("berth_event_sockets").decrement(1.0);
         feed.writer.close(reader, end).await;
@@ -45,6 +47,8 @@ struct Feed {
     writer: Writer,
     /// What the client was told last.
     sent: HashMap<ContainerId, StatusUpdate>,
+    /// Up to which revision of each timeline it was told.
+    told: HashMap<ContainerId, i64>,
 }
 
 impl Feed {
@@ -71,8 +75,22 @@ impl Feed {
         match hint {
             Hint::Changed { id, .. } => self.update(id).await,
             Hint::Listed { .. } | Hint::Resync => self.snapshot().await,
-            Hint::Credentials { .. } => Ok(()),
+            Hint::Told { id, since, .. } => self.timeline(id, since).await,
+            Hint::Removed { .. } | Hint::Credentials { .. } => Ok(()),
         }
+    }
+
+    /// What is new since the hint before this one, or since this one's `since`: what came before the client did is not told.
+    async fn timeline(&mut self, id: ContainerId, since: i64) -> Result<(), End> {
+        let Lifeline { api, caller, .. } = &self.lifeline;
+        let grant = caller.actor.may::<Read>(id).map_err(|_| End::Unauthenticated)?;
+        let since = *self.told.entry(id).or_insert(since);
+        for told in api.store.timeline_changes(&grant, since).await? {
+            self.told.insert(id, told.revision);
+            let event = timeline::view(told);
+            self.frame(&Frame::ContainerEvent(ContainerEvent { container_id: id.to_string(), event })).await?;
+        }
+        Ok(())
     }
 
     async fn snapshot(&mut self) -> Result<(), End> {
@@ -81,6 +99,7 @@ impl Feed {
         let rows = api.store.containers(&grant).await?;
         let views: Vec<_> = rows.iter().map(|row| view(api, row)).collect();
         self.sent = rows.iter().map(|row| row.id).zip(views.iter().map(StatusUpdate::from)).collect();
+        self.told.retain(|id, _| self.sent.contains_key(id));
         self.frame(&Frame::Containers(views)).await
     }
 

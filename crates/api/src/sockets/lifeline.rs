@@ -143,8 +143,19 @@ impl Lifeline {
             Beat::Hint(hint) => match hint {
                 Hint::Credentials { owner } if owner == own => self.check_credential().await.map(|()| Task::Nothing),
                 Hint::Resync => self.check_credential().await.map(|()| Task::Hint(hint)),
-                Hint::Changed { owner, .. } | Hint::Listed { owner, .. } if owner == own => Ok(Task::Hint(hint)),
-                Hint::Changed { .. } | Hint::Listed { .. } | Hint::Credentials { .. } => Ok(Task::Nothing),
+                Hint::Changed { owner, .. }
+                | Hint::Listed { owner, .. }
+                | Hint::Told { owner, .. }
+                | Hint::Removed { owner, .. }
+                    if owner == own =>
+                {
+                    Ok(Task::Hint(hint))
+                }
+                Hint::Changed { .. }
+                | Hint::Listed { .. }
+                | Hint::Told { .. }
+                | Hint::Removed { .. }
+                | Hint::Credentials { .. } => Ok(Task::Nothing),
             },
         }
     }

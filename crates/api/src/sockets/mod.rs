@@ -1,7 +1,7 @@
 //! WebSockets: bounded, pinged, and closed when their credential ends.
 
 pub(crate) mod events;
-mod lifeline;
+pub(crate) mod lifeline;
 pub(crate) mod logs;
 mod plain_logs;
 pub(crate) mod terminal;

@@ -118,7 +118,7 @@ impl Session {
         let concerned = match hint {
             Hint::Changed { id, .. } | Hint::Listed { id, .. } => id == self.grant.target(),
             Hint::Resync => true,
-            Hint::Credentials { .. } => false,
+            Hint::Told { .. } | Hint::Removed { .. } | Hint::Credentials { .. } => false,
         };
         if concerned && self.is_stopped().await? { Err(stopped()) } else { Ok(()) }
     }

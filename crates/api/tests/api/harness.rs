@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_api::pod_io::{Lines, Terminal};
@@ -28,6 +29,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
 
@@ -100,7 +102,8 @@ impl PodIo for OneArchitecture {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) shelf: Arc<Shelf>,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
+    api: Api,
     client: reqwest::Client,
     _folder: TempDir,
 }
@@ -148,9 +151,23 @@ impl Server {
         config.check().unwrap();
         let shelf = Arc::new(Shelf::default());
         let api = Api::new(store.clone(), config, InstanceTypes::default(), Arc::new(OneArchitecture), shelf.clone());
-        let service = berth_api::router(api).into_make_service_with_connect_info::<SocketAddr>();
+        let service = berth_api::router(api.clone()).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { address, shelf, store, client: reqwest::Client::new(), _folder: folder }
+        Self { address, shelf, store, api, client: reqwest::Client::new(), _folder: folder }
+    }
+
+    /// As berthd does when it is about to end.
+    pub(crate) fn end(&self) {
+        self.api.stopping().cancel();
+    }
+
+    /// Until so many requests wait for a container.
+    pub(crate) async fn waiting(&self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.api.waiting() != count {
+            assert!(Instant::now() < deadline, "gave up waiting for {count} requests to wait");
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) fn jwt(&self, user_id: i64, username: &str, seconds: i64) -> String {

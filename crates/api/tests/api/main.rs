@@ -10,6 +10,7 @@ mod matrix;
 mod people;
 mod pod_io;
 mod sockets;
+mod timeline;
 
 use harness::Server;
 use reqwest::StatusCode;

@@ -28,6 +28,8 @@ const DOORS: &[(&str, &str, Door)] = &[
     ("delete", "/compute/containers/{id}", Door::Owned),
     ("post", "/compute/containers/{id}/start", Door::Owned),
     ("post", "/compute/containers/{id}/stop", Door::Owned),
+    ("get", "/compute/containers/{id}/events", Door::Owned),
+    ("get", "/compute/containers/{id}/wait", Door::Owned),
     ("put", "/compute/containers/{id}/pull-policy", Door::Owned),
     ("get", "/compute/containers/{id}/mounts", Door::Owned),
     ("put", "/compute/containers/{id}/mounts", Door::Owned),

@@ -10,9 +10,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::harness::Server;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn open(server: &Server, token: &str) -> Socket {
+pub(crate) async fn open(server: &Server, token: &str) -> Socket {
     connect_async(format!("ws://{}/compute/ws?token={token}", server.address)).await.unwrap().0
 }
 
@@ -28,7 +28,7 @@ async fn next(socket: &mut Socket, what: &str) -> Message {
     tokio::time::timeout(Duration::from_secs(20), read).await.unwrap_or_else(|_| panic!("gave up waiting for {what}"))
 }
 
-async fn frame(socket: &mut Socket, what: &str) -> Value {
+pub(crate) async fn frame(socket: &mut Socket, what: &str) -> Value {
     serde_json::from_str(next(socket, what).await.to_text().unwrap()).unwrap()
 }
 
@@ -42,10 +42,12 @@ async fn a_snapshot_and_then_only_the_own_changes() {
     let made = server.post("/compute/containers", &ann, &json!({ "name": "anns" })).await;
     let listed = frame(&mut socket, "a snapshot with the new container").await;
     assert_eq!((&listed["data"][0]["name"], listed["data"].as_array().unwrap().len()), (&json!("anns"), 1));
+    assert_eq!(frame(&mut socket, "its first event").await["data"]["type"], "created");
     let path = format!("/compute/containers/{}", made.body["id"].as_str().unwrap());
     server.post(&format!("{path}/stop"), &ann, &json!({})).await;
     let changed = frame(&mut socket, "the stop").await;
     assert_eq!((&changed["type"], &changed["data"]["status"]), (&json!("container_status"), &json!("stopped")));
+    assert_eq!(frame(&mut socket, "the request").await["data"]["type"], "stop_requested");
     server.delete(&path, &ann).await;
     assert_eq!(frame(&mut socket, "an empty snapshot").await["data"], json!([]));
 }

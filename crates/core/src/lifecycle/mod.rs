@@ -4,12 +4,15 @@
 
 mod decide;
 mod desired;
+mod goal;
 mod observed;
 mod status;
 
 pub use decide::{Plan, RemoveStep, decide};
-pub use desired::Desired;
+pub use desired::{Desired, UnknownWord};
+pub use goal::{Goal, Verdict, judge};
 pub use observed::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState, Workload};
+pub(crate) use status::words;
 pub use status::{Phase, Reason, Status, Transition, status};
 
 #[cfg(test)]

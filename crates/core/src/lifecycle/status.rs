@@ -1,10 +1,8 @@
 //! The public status: one total function of what is wanted and what was seen.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use super::desired::{Desired, UnknownWord};
+use super::desired::Desired;
 use super::observed::{Exit, NamespaceState, Observed, PodFacts, PodStage, VolumeState};
 
 /// The five words of the specification.
@@ -45,6 +43,7 @@ pub enum Reason {
     NamespaceTaken,
 }
 
+/// Gives an enum of ours the stable words by which it is told and kept.
 macro_rules! words {
     ($type:ident: $($variant:ident = $word:literal),* $(,)?) => {
         impl $type {
@@ -55,15 +54,16 @@ macro_rules! words {
             }
         }
 
-        impl FromStr for $type {
-            type Err = UnknownWord;
+        impl std::str::FromStr for $type {
+            type Err = $crate::lifecycle::UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(UnknownWord)
+            fn from_str(text: &str) -> Result<Self, $crate::lifecycle::UnknownWord> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or($crate::lifecycle::UnknownWord)
             }
         }
     };
 }
+pub(crate) use words;
 
 words!(Phase: Pending = "pending", Initializing = "initializing", Running = "running", Stopped = "stopped", Failed = "failed");
 words!(Transition: Starting = "starting", Stopping = "stopping", Restarting = "restarting", Deleting = "deleting");

@@ -7,6 +7,7 @@ mod keys;
 mod people;
 mod reconcile;
 mod settings;
+mod timelines;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -18,13 +19,25 @@ pub use keys::Keys;
 pub use people::People;
 pub use reconcile::Reconcile;
 pub use settings::Settings;
+pub use timelines::Timelines;
 
 use crate::{Audit, Hints, Result};
 
 /// All that is kept.
 #[async_trait]
 pub trait Store:
-    Accounts + Containers + Exposures + Keys + People + Reconcile + Settings + Send + Sync + std::fmt::Debug + 'static
+    Accounts
+    + Containers
+    + Exposures
+    + Keys
+    + People
+    + Reconcile
+    + Settings
+    + Timelines
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + 'static
 {
     /// Appends to the audit log what changed nothing: somebody was refused, or looked into a container. Changes write their own line, in their transaction.
     async fn audit(&self, entry: &Audit) -> Result<()>;

@@ -72,6 +72,7 @@ macro_rules! implement_containers {
                 self.remember(&mut tx, owner.id, key, new.id.as_str(), new.created_at).await?;
                 self.record(&mut tx, &Audit::done(grant.by(), Action::ContainerCreate, Some(new.id.to_string()))).await?;
                 tx.hint(Hint::Listed { id: new.id, owner: owner.id });
+                self.tell(&mut tx, new.id, owner.id, &[Entry::created(&container)]).await?;
                 self.commit(tx).await?;
                 Ok(Created::New(container))
             }
@@ -145,7 +146,7 @@ macro_rules! implement_containers {
                 if container.desired == desired {
                     return Ok(container);
                 }
-                let container = self.write_desired(&mut tx, &container, desired, now).await?;
+                let container = self.write_desired(&mut tx, by, &container, desired, now).await?;
                 self.record(&mut tx, &Audit::done(by, action, Some(id.to_string()))).await?;
                 self.commit(tx).await?;
                 Ok(container)
@@ -155,6 +156,7 @@ macro_rules! implement_containers {
             async fn write_desired(
                 &self,
                 tx: &mut Tx,
+                by: &By,
                 container: &Container,
                 desired: Desired,
                 now: Option<DateTime<Utc>>,
@@ -182,7 +184,11 @@ macro_rules! implement_containers {
                     Desired::Deleted => Hint::Listed { id, owner },
                     Desired::Running | Desired::Stopped => Hint::Changed { id, owner },
                 });
-                rows::$rows::container(&row)
+                let container = rows::$rows::container(&row)?;
+                if let Some(entry) = Entry::requested(&container, by.origin.at) {
+                    self.tell(tx, id, owner, [&entry]).await?;
+                }
+                Ok(container)
             }
         }
     };

@@ -10,6 +10,7 @@ mod keys;
 mod people;
 mod reconcile;
 mod settings;
+mod timelines;
 
 pub(crate) use accounts::implement_accounts;
 pub(crate) use containers::{implement_containers, usage};
@@ -19,6 +20,7 @@ pub(crate) use keys::implement_keys;
 pub(crate) use people::implement_people;
 pub(crate) use reconcile::implement_reconcile;
 pub(crate) use settings::implement_settings;
+pub(crate) use timelines::implement_timelines;
 
 macro_rules! implement_store {
     ($store:ty, $rows:ident) => {
@@ -30,6 +32,7 @@ macro_rules! implement_store {
         implement_people!($store, $rows);
         implement_reconcile!($store, $rows);
         implement_settings!($store, $rows);
+        implement_timelines!($store, $rows);
 
         #[async_trait]
         impl Store for $store {
@@ -64,6 +67,8 @@ macro_rules! implement_store {
 /// What the verbs name; one place for both databases.
 macro_rules! store_prelude {
     () => {
+        use std::collections::HashMap;
+
         use async_trait::async_trait;
         use berth_core::access::{
             AccountGrant, Administer, CreateContainer, CreateKey, Delete, DeleteKey, Grant, ListContainers, ListKeys,
@@ -83,6 +88,7 @@ macro_rules! store_prelude {
         use berth_core::pull_policy::PullPolicy;
         use berth_core::quota::{Quota, Usage};
         use berth_core::registry::ImageDigest;
+        use berth_core::timeline::{Entry, KEPT};
         use berth_core::user::User;
         use chrono::{DateTime, NaiveDateTime, Utc};
 
@@ -92,7 +98,8 @@ macro_rules! store_prelude {
         use crate::{
             Accounts, ApiToken, Audit, AuditFilter, AuditLine, Containers, Created, Credential, Error, Exposures, Hint,
             Hints, IdempotencyKey, Keys, LocalAccount, NewApiToken, NewContainer, NewSshKey, OutsideUser, People,
-            Person, Reconcile, Remounted, Result, Running, SecretHash, Session, Settings, SshAccess, Store,
+            Person, Reconcile, Remounted, Result, Running, SecretHash, Session, Settings, SshAccess, Store, Timelines,
+            Told,
         };
     };
 }

@@ -122,7 +122,7 @@ macro_rules! implement_people {
                 );
                 for row in sqlx::query(sql).bind(user.to_string()).fetch_all(&mut *tx.inner).await? {
                     let container = rows::$rows::container(&row)?;
-                    self.write_desired(tx, &container, Desired::Stopped, Some(by.origin.at)).await?;
+                    self.write_desired(tx, by, &container, Desired::Stopped, Some(by.origin.at)).await?;
                     self.record(tx, &Audit::done(by, Action::ContainerStop, Some(container.id.to_string()))).await?;
                 }
                 Ok(())

@@ -96,9 +96,14 @@ macro_rules! implement_reconcile {
             }
 
             async fn remove_row(&self, id: ContainerId) -> Result<()> {
-                let sql = "DELETE FROM containers WHERE id = $1 AND desired = 'deleted'";
-                let done = sqlx::query(sql).bind(id.to_string()).execute(&self.writer).await?;
-                if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+                let mut tx = self.begin().await?;
+                let sql = "DELETE FROM containers WHERE id = $1 AND desired = 'deleted' RETURNING user_id";
+                let query = sqlx::query(sql).bind(id.to_string());
+                let row = query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?;
+                let owner: String = rows::get(&row, "user_id")?;
+                let owner = owner.parse().map_err(|_| Error::Corrupt(format!("user id {owner}")))?;
+                tx.hint(Hint::Removed { id, owner });
+                self.commit(tx).await
             }
 
             async fn isolation(&self, cluster: &str) -> Result<Option<Isolation>> {

@@ -17,16 +17,20 @@ macro_rules! implement_settings {
                 let status = status(container.desired, &container.observed);
                 let sql = "UPDATE containers SET mount_paths = $2, generation = generation + 1, \
                            restart_generation = generation + 1, observed = $3, status = $4, transition = $5, reason = $6, \
-                           message = $7, memory_used_mb = NULL WHERE id = $1";
+                           message = $7, memory_used_mb = NULL WHERE id = $1 RETURNING *";
                 let query = sqlx::query(sql).bind(id.as_str()).bind(rows::encode(mounts)?);
                 let query = query.bind(rows::encode(&container.observed)?).bind(status.phase.as_str());
                 let query = query.bind(status.transition.map(Transition::as_str));
                 let query = query.bind(status.reason.map(Reason::as_str)).bind(status.message);
-                query.execute(&mut *tx.inner).await?;
+                let row = query.fetch_one(&mut *tx.inner).await?;
                 tx.hint(Hint::Changed { id, owner });
+                let restarted = container.desired == Desired::Running && container.observed.pod.is_some();
+                if restarted {
+                    let now = rows::$rows::container(&row)?;
+                    self.tell(&mut tx, id, owner, &[Entry::remounted(&now, grant.by().origin.at)]).await?;
+                }
                 self.record(&mut tx, &Audit::done(grant.by(), Action::MountsUpdate, Some(id.to_string()))).await?;
                 self.commit(tx).await?;
-                let restarted = container.desired == Desired::Running && container.observed.pod.is_some();
                 Ok(Remounted { mounts: mounts.clone(), restarted })
             }
 

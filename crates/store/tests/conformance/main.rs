@@ -5,13 +5,18 @@ mod access;
 mod cases;
 mod people;
 mod server;
+mod timelines;
 
 use berth_store::open;
+
+fn all() -> impl Iterator<Item = (usize, &'static (&'static str, cases::Case))> {
+    cases::ALL.iter().chain(access::ALL).chain(people::ALL).chain(timelines::ALL).enumerate()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sqlite_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    for (number, (name, case)) in cases::ALL.iter().chain(access::ALL).chain(people::ALL).enumerate() {
+    for (number, (name, case)) in all() {
         println!("case: {name}");
         let url = format!("sqlite://{}/{number}.db", folder.path().display());
         case(open(&url).await.unwrap()).await;
@@ -23,7 +28,7 @@ async fn sqlite_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn postgres_conforms() {
     let server = server::Server::start().await;
-    for (number, (name, case)) in cases::ALL.iter().chain(access::ALL).chain(people::ALL).enumerate() {
+    for (number, (name, case)) in all() {
         println!("case: {name}");
         let url = server.database(&format!("case{number}")).await;
         case(open(&url).await.unwrap()).await;
