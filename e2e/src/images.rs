@@ -93,6 +93,16 @@ fn delivered(reference: &str, told: &str) -> Pushed {
     Pushed { reference: reference.to_owned(), digest: digest.to_owned() }
 }
 
+/// Pushes an image that is there and cannot be pulled, because its layers are gone; returns its reference.
+pub async fn push_lost(name: &str) -> String {
+    let files = tempfile::tempdir().unwrap();
+    // No node has a layer of this content yet.
+    std::fs::write(files.path().join("word"), format!("{name} {}", std::process::id())).unwrap();
+    let image = push_folder(&format!("{name}-{}", std::process::id()), files.path(), false).await;
+    lose_layers(&image).await;
+    image.reference
+}
+
 /// Takes away the layers of an image that was pushed: whoever pulls it learns that they are not found.
 pub async fn lose_layers(pushed: &Pushed) {
     install_crypto();

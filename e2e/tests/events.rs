@@ -121,7 +121,7 @@ async fn what_goes_wrong_is_told() {
     let user = berthd.user(4302, "ann");
     let of = |name: &str, image: &str| json!({ "name": name, "image": image, "memory_mb": 64, "storage_gb": 1 });
     let grown = create(&user, of("grows", &grows)).await;
-    let lacks = create(&user, of("lacks", "registry.berth.internal/no/such:1")).await;
+    let lacks = create(&user, of("lacks", &images::push_lost("told-lacks").await)).await;
     let ended = create(&user, of("ends", &exits)).await;
 
     let oom = told(&user, &grown, "oom").await;
@@ -227,8 +227,8 @@ async fn without_the_right_to_watch_events_most_is_told() {
     berthd.launch().await;
     let ann = berthd.user(4305, "ann");
     let id = ann.create("one").await;
-    let lacks =
-        json!({ "name": "lacks", "image": "registry.berth.internal/no/such:1", "memory_mb": 64, "storage_gb": 1 });
+    let image = images::push_lost("deaf-lacks").await;
+    let lacks = json!({ "name": "lacks", "image": image, "memory_mb": 64, "storage_gb": 1 });
     let lacks = create(&ann, lacks).await;
     assert_eq!(wait(&ann, &id, "running", 120).await["reached"], true);
     let all = events(&ann, &id).await;

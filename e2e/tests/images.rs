@@ -1,7 +1,6 @@
 //! Which images there are, which are refused, and which a start really runs; with the registry down, and with a private one.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::fs;
 use std::process;
 
 use berth_e2e::berthd::{Berthd, User};
@@ -163,14 +162,11 @@ async fn told(user: &User<'_>, id: &str, words: &[&str]) {
 #[tokio::test]
 async fn a_pull_that_fails_is_told_in_words() {
     for (number, way) in [(0, "auto"), (1, "never")] {
-        let files = tempfile::tempdir().unwrap();
-        fs::write(files.path().join("word"), format!("{way} {}", process::id())).unwrap();
-        let image = images::push_folder(&unique(&format!("lost-{way}")), files.path(), false).await;
-        images::lose_layers(&image).await;
+        let image = images::push_lost(&format!("lost-{way}")).await;
         let berthd = Berthd::start_with(&[("BERTH_CLUSTER__IMAGE_VOLUMES", way)]).await;
         let ann = berthd.user(4103 + number, "ann");
-        let (id, _) = created(&ann, &image.reference).await;
-        told(&ann, &id, &[&image.reference, "not found"]).await;
+        let (id, _) = created(&ann, &image).await;
+        told(&ann, &id, &[&image, "not found"]).await;
         ann.removed(&id).await;
     }
 }
