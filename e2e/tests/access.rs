@@ -294,3 +294,23 @@ async fn killed_right_after_a_reply_it_converges() {
     until("the namespace to go", 60, async || (!kubectl::exists("namespace", &namespace).await).then_some(())).await;
     assert_eq!(berthd.user(104, "ann").get(&id).await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_suspended_user_is_out_and_the_containers_stop() {
+    let berthd = Berthd::start_with(&[("ADMIN_USERNAME", "boss")]).await;
+    let (boss, ann) = (berthd.user(161, "boss"), berthd.user(162, "ann"));
+    let id = ann.create("one").await;
+    ann.settled(&id, "running").await;
+    let suspension = "/compute/admin/users/162/suspension";
+    let suspend = async |suspended: bool| {
+        let body = json!({ "suspended": suspended });
+        assert_eq!(boss.call(Method::PUT, suspension, Some(&body)).await.0, StatusCode::OK);
+    };
+    suspend(true).await;
+    assert_eq!(ann.get(&id).await.0, StatusCode::FORBIDDEN);
+    let gone = async || (!kubectl::exists_in(&ann.namespace(&id), "pod", "machine-0").await).then_some(());
+    until("the suspended user's pod to go", 60, gone).await;
+    suspend(false).await;
+    ann.settled(&id, "stopped").await;
+    ann.removed(&id).await;
+}

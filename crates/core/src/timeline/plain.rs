@@ -10,7 +10,7 @@ pub fn plain(words: &str) -> String {
     let mut out = String::new();
     for word in words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         // Some of it may still go.
-        if out.len() > 2 * MAX {
+        if out.len() > 4 * MAX {
             break;
         }
         if !out.is_empty() {
@@ -22,7 +22,9 @@ pub fn plain(words: &str) -> String {
     if out.len() <= MAX {
         return out;
     }
-    format!("{}…", &out[..out.floor_char_boundary(MAX - 3)])
+    // Programs put their words in front of the cause: it stands at the end.
+    let (head, tail) = (out.floor_char_boundary(MAX / 2), out.ceil_char_boundary(out.len() - MAX / 2 + 3));
+    format!("{}…{}", &out[..head], &out[tail..])
 }
 
 /// What the node's parts say around their words when they call each other: `rpc error: code = NotFound desc = …`.

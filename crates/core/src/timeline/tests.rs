@@ -206,7 +206,9 @@ fn the_clusters_words_become_plain() {
         assert_eq!(plain(words), expected);
     }
     let long = plain(&"é".repeat(1000));
-    assert!(long.len() <= 303 && long.ends_with('…'), "{}", long.len());
+    assert!(long.len() <= 303 && long.contains('…'), "{}", long.len());
+    let caused = plain(&format!("cannot pull {}: not found", "x".repeat(400)));
+    assert!(caused.starts_with("cannot pull xxx") && caused.ends_with("xxx: not found"), "{caused}");
     assert!(plain(&"word ".repeat(1000)).len() <= 303);
 }
 
