@@ -7,9 +7,10 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Crate → the crates of ours that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-core", &[]),
+    ("berth-grant", &["berth-core"]),
     ("berth-route", &[]),
     ("berth-wire", &["berth-core"]),
-    ("berth-agent", &["berth-core"]),
+    ("berth-agent", &["berth-core", "berth-grant"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
@@ -21,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const HELD_BY: &[(&str, &[&str])] = &[
     ("kube", &["berth-cluster", "berth-e2e", "berth-route"]),
     ("k8s-openapi", &["berth-cluster", "berth-e2e", "berth-route"]),
+    ("russh", &["berth-agent"]),
     ("sqlx", &["berth-store"]),
     ("axum", &["berth-api", "berthd", "berth-e2e"]),
 ];
