@@ -16,6 +16,7 @@ mod install;
 mod link;
 mod note;
 mod remove;
+mod say;
 mod seed;
 mod serve;
 mod sftp;

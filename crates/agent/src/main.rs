@@ -82,7 +82,10 @@ fn main() -> ExitCode {
             berth_agent::serve(&arguments.disk, ssh, &mut io::stdout())
         }
         ("spawn", []) if arguments.foreground => berth_agent::serve_sessions(&arguments.link, io::stdout()),
-        ("spawn", []) => berth_agent::spawn(&arguments.link),
+        // A hook that fails ends main, and without SSH a container still runs: the agent offers its rescue shell.
+        ("spawn", []) => {
+            return tell(0, &berth_agent::spawn(&arguments.link).err().map_or_else(String::new, |e| e.to_string()));
+        }
         ("sftp", []) => berth_agent::serve_sftp(),
         ("enter", [home, program, name, words @ ..]) => {
             let ended = berth_agent::enter(arguments.terminal, home.as_ref(), program.as_ref(), name, words);

@@ -15,7 +15,8 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use crate::ssh::{Settings, say, serve_ssh};
+use crate::say::{say, spoken};
+use crate::ssh::{Settings, serve_ssh};
 
 const LOOK: Duration = Duration::from_secs(15);
 
@@ -48,7 +49,7 @@ pub fn serve(disk: &Path, ssh: Option<Settings>, output: &mut impl Write) -> io:
         if Instant::now() >= next {
             next = Instant::now() + LOOK;
             let now = line(disk);
-            if now != said {
+            if spoken() || now != said {
                 // A log that cannot be written to must not end the sidecar.
                 let written = now.as_ref().map(|now| writeln!(output, "{now}").and_then(|()| output.flush()));
                 said = now.filter(|_| matches!(written, Some(Ok(()))));

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
     ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-store"]),
-    ("berth-e2e", &["berth-core", "berth-store"]),
+    ("berth-e2e", &["berth-core", "berth-grant", "berth-store"]),
 ];
 
 /// Outside crate → the only crates of ours that may name it.

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, UserNamespaces};
+pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, Ssh, UserNamespaces};
 pub use controller::Controller;
 pub use error::Error;
 pub use health::Health;

@@ -33,7 +33,7 @@ use sessions::Sessions;
 pub fn spawn(folder: &Path) -> io::Result<()> {
     let ourselves = std::env::current_exe()?;
     let mut child = Command::new(ourselves);
-    child.arg("spawn").arg("--foreground").arg("--link").arg(folder).current_dir("/");
+    child.arg("spawn").arg("--foreground").arg("--link").arg(std::path::absolute(folder)?).current_dir("/");
     // Main's hook waits for its own output to be closed: none of it may stay open here.
     child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = child.spawn()?;

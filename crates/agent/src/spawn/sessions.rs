@@ -26,13 +26,15 @@ struct Session {
     socket: OwnedFd,
     /// Its process, while it runs.
     pid: Option<Pid>,
+    /// The kernel hangs up a terminal that the agent lets go. A shell that hears it twice would forget its own jobs.
+    terminal: bool,
     /// Sockets in the file system that end with it.
     paths: Vec<PathBuf>,
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid {
+        if let Some(pid) = self.pid.filter(|_| !self.terminal) {
             // What is stopped must be woken to hear it.
             for signal in [Signal::HUP, Signal::CONT] {
                 let _gone = kill_process_group(pid, signal);
@@ -62,7 +64,7 @@ impl Sessions {
 
     pub(super) fn add(&mut self, socket: OwnedFd) {
         if self.sessions.len() < MAX {
-            self.sessions.push(Session { socket, pid: None, paths: Vec::new() });
+            self.sessions.push(Session { socket, pid: None, terminal: false, paths: Vec::new() });
         } else {
             let _gone = send(socket.as_fd(), &Answer::Refused(format!("{MAX} sessions are open already")), &[]);
         }
@@ -128,7 +130,7 @@ impl Sessions {
         let path = agent.as_ref().map(|(path, _)| path.as_path());
         match process::start(start, streams, &self.ourselves, path) {
             Ok(started) => {
-                session.pid = Some(started.pid);
+                (session.pid, session.terminal) = (Some(started.pid), started.master.is_some());
                 let listener = agent.map(|(_, listener)| listener);
                 (Answer::Started, started.master.into_iter().chain(listener).collect())
             }

@@ -30,6 +30,8 @@ use admission::Admission;
 use client::Client;
 use gate::Gate;
 
+use crate::say::say;
+
 /// Connections that are open at once, and those among them that have shown no grant yet.
 const MAX_OPEN: usize = 256;
 const MAX_UNKNOWN: usize = 64;
@@ -116,17 +118,11 @@ async fn admit(mut stream: TcpStream, admission: &Admission) -> Option<(TcpStrea
     match admission.grant(&mut stream).await {
         Ok(grant) => Some((stream, client::Peer { grant, local })),
         Err(refusal) => {
-            // Standard output belongs to what berthd reads. A peer is told nothing.
+            // A peer is told nothing.
             say(&format!("a connection was refused: {refusal}"));
             None
         }
     }
-}
-
-/// To the log of the sidecar.
-pub(crate) fn say(words: &str) {
-    use std::io::Write;
-    let _closed = writeln!(io::stderr(), "{words}");
 }
 
 impl Context {

@@ -24,7 +24,11 @@ use gateway::Gateway;
 use roots::Root;
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_berth-agent");
+/// What is tested: the program as it is built here, or the one that is shipped, if this variable names it.
+fn program() -> String {
+    std::env::var("BERTH_AGENT_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_berth-agent").to_owned())
+}
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A container with its agent and a gateway in front.
@@ -58,7 +62,7 @@ impl Lab {
         let host_key = fs::read_to_string(path("keys/host_key.pub")).unwrap();
         fs::write(path("known_hosts"), format!("* {host_key}")).unwrap();
 
-        let mut agent = Command::new(PROGRAM);
+        let mut agent = Command::new(program());
         agent.args(["serve", "--ssh", "127.0.0.1:0", "--container", gateway::CONTAINER, "--since", "5", "--disk"]);
         agent.arg(path("disk")).arg("--keys").arg(path("keys")).arg("--link").arg(path("link"));
         let mut agent = agent.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::PROGRAM;
+use crate::program;
 
 pub(crate) struct Root {
     kind: Kind,
@@ -45,9 +45,9 @@ impl Root {
         for folder in ["bin", "berth", "lib64", "proc", "dev", "root", "link"] {
             fs::create_dir_all(root.path(folder)).unwrap();
         }
-        fs::copy(PROGRAM, root.path("berth/berth-agent")).unwrap();
+        fs::copy(program(), root.path("berth/berth-agent")).unwrap();
         // As it is built for tests, it wants these; what is shipped is static.
-        let libraries = Command::new("ldd").arg(PROGRAM).output().unwrap();
+        let libraries = Command::new("ldd").arg(program()).output().unwrap();
         let libraries = String::from_utf8(libraries.stdout).unwrap();
         for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
             let to = root.path(library.trim_start_matches('/'));
@@ -74,7 +74,7 @@ impl Root {
                  && exec chroot \"$1\" /berth/berth-agent spawn --foreground --link /link"
             }
         };
-        command.arg(script).arg("sh").arg(self.folder.path()).arg(link).arg(PROGRAM);
+        command.arg(script).arg("sh").arg(self.folder.path()).arg(link).arg(program());
         fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("FROM_IMAGE", "yes").env("HOME", "/root");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::roots::Root;
-use crate::{HOST, Kept, Lab, PROGRAM, text, until};
+use crate::{HOST, Kept, Lab, program, text, until};
 
 #[test]
 fn a_session_ends_with_main_and_the_next_main_has_new_ones() {
@@ -31,7 +31,7 @@ fn spawn_goes_into_the_background_once_it_listens() {
     command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
     let script = "\"$1\" spawn --link \"$2\" && test -S \"$2/spawn\" && pid=$(pgrep -x berth-agent) && ls -l /proc/$pid/fd \
                   && ps -o sid=,pid= -p $pid && \"$1\" spawn --link /nowhere";
-    let output = command.arg(script).arg("sh").arg(PROGRAM).arg(folder.path()).output().unwrap();
+    let output = command.arg(script).arg("sh").arg(program()).arg(folder.path()).output().unwrap();
     let said = text(&output);
     for stream in [" 0 -> /dev/null", " 1 -> /dev/null", " 2 -> /dev/null"] {
         assert!(said.contains(stream), "{said}");
@@ -39,5 +39,5 @@ fn spawn_goes_into_the_background_once_it_listens() {
     let ids: Vec<&str> = said.lines().rev().nth(1).unwrap_or_default().split_whitespace().collect();
     assert!(ids.len() == 2 && ids[0] == ids[1], "a session of its own: {said}");
     assert!(said.ends_with("/nowhere: No such file or directory (os error 2)\n"), "{said}");
-    assert_eq!(output.status.code(), Some(1));
+    assert!(output.status.success(), "a hook that fails would end main");
 }
