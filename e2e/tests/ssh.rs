@@ -99,8 +99,9 @@ impl Machine {
             "mount",
             "df -P | awk '{print $1, $2, $6}'",
             "cat /proc/1/comm /proc/1/cgroup",
-            "readlink /proc/self/ns/mnt /proc/self/ns/pid /proc/self/ns/user /proc/self/ns/net /proc/1/ns/mnt",
-            "grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status; ulimit -a; umask; hostname",
+            "for ns in self/ns/mnt self/ns/pid self/ns/user self/ns/net 1/ns/mnt; do readlink /proc/$ns; done",
+            "grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status; cat /proc/self/limits; umask; hostname",
+            "cat /proc/self/oom_score_adj /proc/self/uid_map",
         ] {
             assert_eq!(self.ssh(command).await, self.exec(command).await, "{command}");
         }
@@ -117,7 +118,7 @@ const HOST: &str = "root@127.0.0.1";
 
 async fn copied(machine: &Machine) {
     let file = machine.folder.path().join("user.pub");
-    let there = machine.client("scp").arg(&file).arg(format!("{HOST}:/root/copied")).output().await.unwrap();
+    let there = machine.client("scp").arg(&file).arg(format!("{HOST}:copied")).output().await.unwrap();
     assert!(there.status.success(), "{there:?}");
     let back = machine.folder.path().join("back");
     let fetched = machine.client("scp").arg(format!("{HOST}:copied")).arg(&back).output().await.unwrap();
