@@ -209,3 +209,26 @@ async fn an_image_with_one_program_has_all_but_a_shell() {
     until("the container's own name to lead to it", 60, look).await;
     ann.removed(&id).await;
 }
+
+#[tokio::test]
+async fn without_spawn_there_is_a_rescue_shell_and_a_restart_brings_sessions_back() {
+    let berthd = berthd("auto").await;
+    let ann = berthd.user(4504, "ann");
+    let (id, machine) = Machine::create(&ann, None).await;
+    machine.ssh("echo kept > /root/file").await;
+    let kill = "for it in /proc/[0-9]*; do [ \"$(cat $it/comm)\" != berth-agent ] || kill -9 ${it#/proc/}; done";
+    kubectl::sh(&machine.namespace, kill).await.expect("spawn is main's own, and root may end it");
+    let folder = machine.ssh("ls").await.split_whitespace().find(|word| word.starts_with("root-")).unwrap().to_owned();
+    let rescued = machine.output(&format!("cat {folder}file")).await;
+    assert!(String::from_utf8_lossy(&rescued.stderr).contains("rescue shell"), "{rescued:?}");
+    assert_eq!(rescued.stdout, b"kept\n");
+    // Main alone is started again, and its sessions with it.
+    let _ended =
+        kubectl::try_run(&["-n", &machine.namespace, "exec", "machine-0", "-c", "main", "--", "kill", "1"]).await;
+    until("a session in the next main", 90, async || {
+        let output = machine.output("cat /root/file; echo $HOME").await;
+        (output.stdout == b"kept\n/root\n").then_some(())
+    })
+    .await;
+    ann.removed(&id).await;
+}

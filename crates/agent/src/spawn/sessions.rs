@@ -51,6 +51,9 @@ fn is_agents(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name.as_bytes().starts_with(AGENT.as_bytes()))
 }
 
+/// In a status as the kernel gives it.
+const CORE_DUMPED: i32 = 0x80;
+
 const AGENT: &str = "agent-";
 
 impl Sessions {
@@ -85,7 +88,7 @@ impl Sessions {
         let Some(session) = self.sessions.iter_mut().find(|session| session.pid == Some(pid)) else { return };
         let ended = match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Ended::Code(code),
-            (None, Some(number)) => Ended::Signal { number, core: false },
+            (None, Some(number)) => Ended::Signal { number, core: status.as_raw() & CORE_DUMPED != 0 },
             (None, None) => return,
         };
         session.pid = None;
