@@ -4,7 +4,7 @@ use berth_core::access::{Actor, CreateKey, DeleteKey, ListContainers, ListKeys, 
 use berth_core::id::{ContainerId, Generation, KeyId};
 use berth_core::ingress::{NewRule, Protocol, PublicPort, Rule, TargetPort};
 use berth_core::key::{PublicKey, SshKey};
-use berth_core::lifecycle::{NamespaceState, Observed, Phase, PodFacts, PodStage, Transition};
+use berth_core::lifecycle::{Phase, Transition};
 use berth_core::mount::MountPaths;
 use berth_core::pull_policy::PullPolicy;
 use berth_core::quota::Quota;
@@ -12,7 +12,7 @@ use berth_store::{Error, Hint, IdempotencyKey, NewContainer, NewSshKey, SshAcces
 use chrono::Utc;
 use futures::future::join_all;
 
-use crate::cases::{Case, Db, create, key, made, new, next, user};
+use crate::cases::{Case, Db, create, key, made, new, next, running, user};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
@@ -212,18 +212,6 @@ async fn ssh_takes_the_named_keys(store: Db) {
     assert_eq!(set.keys, [two]);
     assert_eq!(store.set_ssh(&grant, false, Some(&[])).await.unwrap(), SshAccess { enabled: false, keys: vec![] });
     assert_eq!(generation(&store, id).await, 3);
-}
-
-fn running() -> Observed {
-    let pod = PodFacts {
-        stage: PodStage::Ready,
-        terminating: false,
-        restarts: 0,
-        outdated: false,
-        last_exit: None,
-        image_digest: None,
-    };
-    Observed { namespace: NamespaceState::Active { uid: "u".into() }, pod: Some(pod), ..Observed::default() }
 }
 
 async fn changed_mounts_ask_for_a_fresh_pod(store: Db) {

@@ -99,6 +99,19 @@ pub(crate) async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {
     new.id
 }
 
+/// What is seen of a container whose pod is ready.
+pub(crate) fn running() -> Observed {
+    let pod = PodFacts {
+        stage: PodStage::Ready,
+        terminating: false,
+        restarts: 0,
+        outdated: false,
+        last_exit: None,
+        image_digest: None,
+    };
+    Observed { namespace: NamespaceState::Active { uid: "u".into() }, pod: Some(pod), ..Observed::default() }
+}
+
 pub(crate) fn key(name: &str, body: u8) -> IdempotencyKey {
     IdempotencyKey { key: name.into(), request: SecretHash([body; 32]) }
 }
@@ -297,15 +310,7 @@ async fn how_full_a_disk_is_stays_when_it_stops(store: Db) {
     let actor = user(&store, "ann").await;
     let (id, other) = (made(&store, &actor, "a").await, made(&store, &actor, "b").await);
     assert!(store.running().await.unwrap().is_empty(), "none runs yet");
-    let pod = PodFacts {
-        stage: PodStage::Ready,
-        terminating: false,
-        restarts: 0,
-        outdated: false,
-        last_exit: None,
-        image_digest: None,
-    };
-    let seen = Observed { pod: Some(pod), ..Observed::default() };
+    let seen = Observed { pod: running().pod, ..Observed::default() };
     assert!(store.record_observed(id, Generation::FIRST, &seen).await.unwrap());
     let expected = Running { id, owner: actor.user().id, storage: StorageGb::DEFAULT };
     assert_eq!(store.running().await.unwrap(), [expected]);

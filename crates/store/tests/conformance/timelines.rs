@@ -2,13 +2,13 @@
 
 use berth_core::access::{Actor, Delete, Read, Start, Stop, Update};
 use berth_core::id::{ContainerId, Generation};
-use berth_core::lifecycle::{NamespaceState, Observed, PodFacts, PodStage};
+use berth_core::lifecycle::Observed;
 use berth_core::mount::MountPaths;
 use berth_core::timeline::{Entry, KEPT, Kind};
 use berth_store::{Error, Hint, Told};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::cases::{Case, Db, made, next, user};
+use crate::cases::{Case, Db, made, next, running, user};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
@@ -134,18 +134,6 @@ async fn a_timeline_is_read_in_pages_by_its_owner(store: Db) {
     assert_eq!(store.timeline_changes(&strange, 0).await.unwrap(), []);
 }
 
-fn observed() -> Observed {
-    let pod = PodFacts {
-        stage: PodStage::Ready,
-        terminating: false,
-        restarts: 0,
-        outdated: false,
-        last_exit: None,
-        image_digest: None,
-    };
-    Observed { namespace: NamespaceState::Active { uid: "u".into() }, pod: Some(pod), ..Observed::default() }
-}
-
 async fn what_users_ask_for_is_told(store: Db) {
     let actor = user(&store, "ann").await;
     let id = made(&store, &actor, "a").await;
@@ -154,13 +142,13 @@ async fn what_users_ask_for_is_told(store: Db) {
     let update = actor.may::<Update>(id).unwrap();
     store.set_mounts(&update, &paths(&["/srv"])).await.unwrap();
     assert_eq!(kinds(&store, &actor, id).await, ["created"], "it was to run already, and no pod ran");
-    store.record_observed(id, Generation(2), &observed()).await.unwrap();
+    store.record_observed(id, Generation(2), &running()).await.unwrap();
     store.set_mounts(&update, &paths(&["/root"])).await.unwrap();
     let stopped = store.stop(&actor.may::<Stop>(id).unwrap(), Utc::now()).await.unwrap();
     store.stop(&actor.may::<Stop>(id).unwrap(), Utc::now()).await.unwrap();
-    let gone = Observed { pod: None, ..observed() };
+    let gone = Observed { pod: None, ..running() };
     let ended = Entry::stopped(&stopped, &gone, at(1)).unwrap();
-    assert_eq!(Entry::stopped(&stopped, &observed(), at(1)), None);
+    assert_eq!(Entry::stopped(&stopped, &running(), at(1)), None);
     store.record_entries(id, std::slice::from_ref(&ended)).await.unwrap();
     let read = store.for_reconcile(id).await.unwrap().unwrap();
     let again = Entry::stopped(&read, &gone, at(2)).unwrap();
