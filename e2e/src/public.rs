@@ -46,7 +46,7 @@ fn ip(line: &str) -> bool {
 }
 
 /// The network namespace that the embedded node lives in.
-fn node_namespace() -> String {
+pub(crate) fn node_namespace() -> String {
     format!("berth-{}", std::env::var("BERTH_NODE_INSTANCE").unwrap_or_else(|_| "node".to_owned()))
 }
 

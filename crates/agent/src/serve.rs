@@ -1,5 +1,5 @@
 //! The sidecar's long-lived process: process 1 of its container. Says how full the disk is, one line of JSON whenever that
-//! changed, and ends at once when it is asked to.
+//! changed, and ends at once when it is asked to. Beside it, in a thread of its own, SSH.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,11 +15,14 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
+use crate::say::{say, spoken};
+use crate::ssh::{Settings, serve_ssh};
+
 const LOOK: Duration = Duration::from_secs(15);
 
 /// # Errors
 /// When signals cannot be received.
-pub fn serve(disk: &Path, output: &mut impl Write) -> io::Result<()> {
+pub fn serve(disk: &Path, ssh: Option<Settings>, output: &mut impl Write) -> io::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let (mut woken, waker) = UnixStream::pair()?;
     woken.set_nonblocking(true)?;
@@ -28,6 +31,14 @@ pub fn serve(disk: &Path, output: &mut impl Write) -> io::Result<()> {
     }
     for signal in [SIGTERM, SIGINT, SIGCHLD] {
         signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+    }
+    if let Some(settings) = ssh {
+        // Without SSH a container still runs, so this ends nothing; and the log says why.
+        std::thread::Builder::new().name("ssh".to_owned()).spawn(move || {
+            if let Err(error) = serve_ssh(&settings) {
+                say(&format!("SSH is not served: {error}"));
+            }
+        })?;
     }
     let (mut said, mut next) = (None, Instant::now());
     loop {
@@ -38,7 +49,7 @@ pub fn serve(disk: &Path, output: &mut impl Write) -> io::Result<()> {
         if Instant::now() >= next {
             next = Instant::now() + LOOK;
             let now = line(disk);
-            if now != said {
+            if spoken() || now != said {
                 // A log that cannot be written to must not end the sidecar.
                 let written = now.as_ref().map(|now| writeln!(output, "{now}").and_then(|()| output.flush()));
                 said = now.filter(|_| matches!(written, Some(Ok(()))));

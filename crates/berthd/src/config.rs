@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 /// HS256 keys below the hash's own length can be guessed (RFC 7518, section 3.2).
-const MIN_JWT_SECRET: usize = 32;
+const MIN_SECRET: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -108,9 +108,13 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
 fn check(config: &Config) -> Result<(), Error> {
     config.instance_types()?;
     config.api.check().map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
-    if config.api.jwt_secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < MIN_JWT_SECRET) {
-        let detail = format!("needs at least {MIN_JWT_SECRET} bytes; openssl rand -hex 32 makes one");
+    if config.api.jwt_secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < MIN_SECRET) {
+        let detail = format!("needs at least {MIN_SECRET} bytes; openssl rand -hex 32 makes one");
         return Err(Error::Value { key: "JWT_SECRET", detail });
+    }
+    if config.cluster.ssh.as_ref().is_some_and(|ssh| ssh.host_key_secret.expose_secret().len() < MIN_SECRET) {
+        let detail = format!("needs at least {MIN_SECRET} bytes; openssl rand -hex 32 makes one");
+        return Err(Error::Value { key: "cluster.ssh.host_key_secret", detail });
     }
     Ok(())
 }
@@ -141,6 +145,7 @@ mod tests {
             ("[databse]\nurl = \"\"", "databse"),
             ("[api.oidc]\nissuer = \"https://a.example\"\nclient_id = \"b\"", "api.public_url"),
             ("[api.oidc]\nissuer = \"https://a.example\"", "client_id"),
+            ("[cluster.ssh]\ngateway_keys = \"\"\nhost_key_secret = \"short\"", "cluster.ssh.host_key_secret"),
             ("[api]\npublic_url = \"nowhere\"", "api.public_url"),
             ("[registry]\nendpoint = \"nowhere\"", "registry.endpoint"),
             ("[api.images]\nregistry = \"https://a.example\"", "api.images.registry"),

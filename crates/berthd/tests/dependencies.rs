@@ -7,21 +7,23 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Crate → the crates of ours that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-core", &[]),
+    ("berth-grant", &["berth-core"]),
     ("berth-route", &[]),
     ("berth-wire", &["berth-core"]),
-    ("berth-agent", &["berth-core"]),
+    ("berth-agent", &["berth-core", "berth-grant"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-registry", &["berth-core"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
     ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-registry", "berth-store"]),
-    ("berth-e2e", &["berth-core", "berth-store"]),
+    ("berth-e2e", &["berth-core", "berth-grant", "berth-store"]),
 ];
 
 /// Outside crate → the only crates of ours that may name it.
 const HELD_BY: &[(&str, &[&str])] = &[
     ("kube", &["berth-cluster", "berth-e2e", "berth-route"]),
     ("k8s-openapi", &["berth-cluster", "berth-e2e", "berth-route"]),
+    ("russh", &["berth-agent"]),
     ("sqlx", &["berth-store"]),
     ("oci-client", &["berth-registry"]),
     ("axum", &["berth-api", "berthd", "berth-e2e"]),

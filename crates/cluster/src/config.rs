@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use berth_core::isolation::Isolation as Shown;
 use berth_core::registry::Credentials;
 use ipnet::Ipv4Net;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +22,8 @@ pub struct Config {
     /// The agent, which is part of every pod.
     pub agent_image: String,
     pub image_volumes: ImageVolumes,
+    /// SSH into containers; absent: their agents do not listen.
+    pub ssh: Option<Ssh>,
     /// Runs in the canary of `preflight`; needs bash, awk and curl.
     pub canary_image: String,
     /// Containers worked on at once.
@@ -57,6 +60,18 @@ impl Isolation {
         (shown.policies_enforced || self.network_policy == NetworkPolicies::Unenforced)
             && (shown.user_namespaces || self.user_namespaces == UserNamespaces::Preferred)
     }
+}
+
+/// What lets a gateway open connections to agents.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ssh {
+    /// The public halves of the gateways' ed25519 key, as lines of `.pub` files: the current one, and the previous while it is
+    /// being replaced.
+    pub gateway_keys: String,
+    /// Every container's host key is made from this and its id: random, of at least 32 bytes, and never changed, because
+    /// changing it changes them all.
+    pub host_key_secret: SecretString,
 }
 
 /// How the agent comes to the files of a container's image.
@@ -98,6 +113,7 @@ impl Default for Config {
             isolation: Isolation::default(),
             agent_image: "registry.berth.internal/berth/agent:latest".to_owned(),
             image_volumes: ImageVolumes::default(),
+            ssh: None,
             canary_image: "registry.berth.internal/berth/base:latest".to_owned(),
             workers: 8,
             pulls: None,

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, Pulls, UserNamespaces};
+pub use config::{Config, ImageVolumes, Isolation, NetworkPolicies, Pulls, Ssh, UserNamespaces};
 pub use controller::Controller;
 pub use error::Error;
 pub use health::Health;

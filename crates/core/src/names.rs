@@ -31,6 +31,11 @@ pub const VOLUME_CLAIM: &str = "disk";
 /// The tenant's image as a volume of the agent.
 pub const IMAGE_VOLUME: &str = "image";
 pub const PROGRAM_VOLUME: &str = "program";
+/// The folder in which main and the agent meet.
+pub const LINK_VOLUME: &str = "link";
+/// The agent's host key and the gateways' public keys.
+pub const KEYS_SECRET: &str = "agent";
+pub const KEYS_VOLUME: &str = "keys";
 pub const SERVICE: &str = "machine";
 pub const SERVICE_ACCOUNT: &str = "machine";
 pub const NETWORK_POLICY: &str = "berth";

@@ -82,6 +82,9 @@ pub struct Ssh {
     /// Accepted while SSH is enabled.
     #[schemars(length(max = 1024))]
     pub keys: Vec<Key>,
+    /// The agent's own, type and base64; absent where agents do not serve SSH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -10,7 +10,7 @@ use berth_core::container::Container;
 use berth_core::names::{AGENT, IMAGE_VOLUME, INSTALL, PROGRAM_VOLUME, SEED, VOLUME_CLAIM};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, ssh};
 
 /// Limits of each container here; the namespace's quota counts them beside main's.
 pub(super) const MEMORY_MB: i64 = 64;
@@ -24,13 +24,18 @@ const IMAGE: &str = "/image";
 const DISK: &str = "/disk";
 const PROGRAM: &str = "/berth-agent";
 /// In a container of the tenant's image nothing may cover a folder that is copied: no mount path lies in here.
-const BERTH: &str = "/run/berth";
+pub(super) const BERTH: &str = "/run/berth";
 
 pub(super) fn init_containers(container: &Container, context: &Context<'_>) -> Vec<Value> {
     let disk = |path: &str| json!({ "name": VOLUME_CLAIM, "mountPath": path });
     let agent = context.config.agent_image.as_str();
     let mut sidecar = one(AGENT, agent, &[PROGRAM, "serve"], vec![disk(DISK)]);
     sidecar["restartPolicy"] = json!("Always");
+    let with_ssh = |sidecar: &mut Value| {
+        if context.config.ssh.is_some() {
+            ssh::serve(container, sidecar);
+        }
+    };
     let copies = |ours: &mut Value| ours["securityContext"]["capabilities"]["add"] = json!(CAPABILITIES);
     let paths = container.spec.mounts.iter();
     if context.image_volumes() {
@@ -39,6 +44,7 @@ pub(super) fn init_containers(container: &Container, context: &Context<'_>) -> V
         copies(&mut sidecar);
         sidecar["lifecycle"] = json!({ "postStart": { "exec": { "command": command } } });
         sidecar["volumeMounts"] = json!([disk(DISK), { "name": IMAGE_VOLUME, "mountPath": IMAGE, "readOnly": true }]);
+        with_ssh(&mut sidecar);
         return vec![sidecar];
     }
     let programs = |path: &str| json!({ "name": PROGRAM_VOLUME, "mountPath": path });
@@ -53,6 +59,7 @@ pub(super) fn init_containers(container: &Container, context: &Context<'_>) -> V
     let mut seed = one(SEED, container.spec.image.as_str(), &command, mounts);
     copies(&mut seed);
     seed["imagePullPolicy"] = json!(container.spec.pull_policy.as_str());
+    with_ssh(&mut sidecar);
     vec![install, seed, sidecar]
 }
 

@@ -4,6 +4,7 @@ mod agent;
 mod namespace;
 mod policy;
 mod route;
+mod ssh;
 mod storage;
 mod workload;
 
@@ -65,7 +66,7 @@ pub(crate) struct Objects {
 pub(crate) fn objects(container: &Container, exposure: &Exposure, replicas: i32, context: &Context<'_>) -> Objects {
     let labels = labels(container, context.installation);
     let namespace = namespace::namespace(container, &labels);
-    let fences = vec![
+    let mut fences = vec![
         namespace::quota(container, context.config, &labels),
         namespace::limits(container, context.config, &labels),
         policy::policy(context, &exposure.targets(), container.spec.ssh_enabled, &labels),
@@ -73,6 +74,7 @@ pub(crate) fn objects(container: &Container, exposure: &Exposure, replicas: i32,
         storage::claim(container, context.config, &labels),
         workload::service(&labels),
     ];
+    fences.extend(context.config.ssh.iter().map(|ssh| ssh::secret(ssh, container, &labels)));
     let mut workload = workload::stateful_set(container, replicas, context, &labels);
     let mut route = route::route(container, exposure, context, &labels);
     let pull_secret = context.config.pulls.as_ref().map(|pulls| PullSecret::new(pulls, &labels));

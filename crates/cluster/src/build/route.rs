@@ -8,7 +8,7 @@ use berth_route::{Key, Owner, Protocol, Route, RouteSpec, Rule, Ssh};
 use kube::Resource;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, ssh};
 
 pub(super) fn route(container: &Container, exposure: &Exposure, context: &Context<'_>, labels: &Value) -> Value {
     let rule = |rule: &ingress::Rule| Rule {
@@ -25,13 +25,14 @@ pub(super) fn route(container: &Container, exposure: &Exposure, context: &Contex
         fingerprint: accepted.key.fingerprint().to_owned(),
         public_key: accepted.key.without_comment(),
     });
+    let host_key = context.config.ssh.as_ref().and_then(|ssh| ssh::public_host_key(ssh, container));
     let spec = RouteSpec {
         container: container.id.to_string(),
         owner: Owner { id: container.owner.0, username: container.owner_username.to_string() },
         hostname: container.names().hostname(context.domain),
         ports: RouteSpec::summary(&rules),
         rules,
-        ssh: Ssh { enabled: container.spec.ssh_enabled, port: AGENT_PORT, keys: keys.collect() },
+        ssh: Ssh { enabled: container.spec.ssh_enabled, port: AGENT_PORT, keys: keys.collect(), host_key },
         generation: container.generation.0,
     };
     json!({

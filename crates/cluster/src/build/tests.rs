@@ -107,6 +107,53 @@ fn rules_and_ssh_show_in_the_policy_and_in_the_route() {
     insta::assert_json_snapshot!((&policy.body["spec"]["ingress"], &objects.route));
 }
 
+fn with_ssh() -> Config {
+    let ssh = crate::Ssh {
+        gateway_keys: "ssh-ed25519 AAAA gateway\n".into(),
+        host_key_secret: "a secret of at least thirty-two bytes".to_owned().into(),
+    };
+    Config { ssh: Some(ssh), ..Config::default() }
+}
+
+#[test]
+fn what_ssh_needs_of_a_pod() {
+    let container = container("my-app", "b", vec!["/root".into()]);
+    for image_volumes in [true, false] {
+        let objects = built_with(&container, &Exposure::default(), image_volumes, &with_ssh());
+        let pod = &objects.workload.body["spec"]["template"]["spec"];
+        let main = &pod["containers"][0];
+        let sidecar = pod["initContainers"].as_array().unwrap().last().unwrap();
+        let seen =
+            (&main["lifecycle"], &main["volumeMounts"], &sidecar["command"], &sidecar["volumeMounts"], &pod["volumes"]);
+        insta::assert_json_snapshot!(format!("ssh_in_the_pod_{image_volumes}"), seen);
+    }
+}
+
+#[test]
+fn a_host_key_is_the_containers_own_and_stays() {
+    let secret = |config: &Config, container: &Container| {
+        let objects = built_with(container, &Exposure::default(), true, config);
+        let secret = objects.fences.iter().find(|object| object.resource.kind == "Secret").unwrap();
+        let key = secret.body["stringData"]["host_key"].as_str().unwrap();
+        let public = ssh_key::PrivateKey::from_openssh(key).unwrap().public_key().to_openssh().unwrap();
+        assert_eq!(objects.route["spec"]["ssh"]["hostKey"], public.trim(), "and the gateway is told which");
+        public
+    };
+    let one = container("a", "b", vec!["/root".into()]);
+    let key = secret(&with_ssh(), &one);
+    let mut later = one.clone();
+    (later.generation, later.restart_generation, later.spec.ssh_enabled) = (Generation(9), Generation(8), true);
+    assert_eq!(secret(&with_ssh(), &later), key);
+    let mut other = one.clone();
+    other.id = "bcdfghjm".parse().unwrap();
+    assert_ne!(secret(&with_ssh(), &other), key);
+    let mut config = with_ssh();
+    config.ssh.as_mut().unwrap().host_key_secret = "another secret".to_owned().into();
+    assert_ne!(secret(&config, &one), key);
+    let objects = built(&one);
+    assert!(!objects.fences.iter().any(|object| object.resource.kind == "Secret"));
+}
+
 #[test]
 fn access_never_changes_the_pod() {
     let closed = container("a", "b", vec!["/root".into()]);
@@ -115,6 +162,9 @@ fn access_never_changes_the_pod() {
     with_ssh.generation = Generation(7);
     let (one, two) = (built(&closed), exposed(&with_ssh, &wide_open()));
     assert_ne!(one.hash, two.hash);
+    assert_eq!(one.workload.body["spec"], two.workload.body["spec"], "nothing rolls");
+    let both = [(&closed, Exposure::default()), (&with_ssh, wide_open())];
+    let [one, two] = both.map(|(container, exposure)| built_with(container, &exposure, true, &self::with_ssh()));
     assert_eq!(one.workload.body["spec"], two.workload.body["spec"], "nothing rolls");
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::ApiResource;
 use serde_json::{Value, json};
 
-use super::{Context, Object, agent};
+use super::{Context, Object, agent, ssh};
 use crate::pull_secret::PullSecret;
 
 /// What a root shell needs to install packages, change users and serve port 80. No NET_RAW, no MKNOD.
@@ -83,6 +83,12 @@ fn pod(container: &Container, context: &Context<'_>) -> Value {
     }
     if context.user_namespaces {
         pod["hostUsers"] = json!(false);
+    }
+    if context.config.ssh.is_some() {
+        ssh::spawn(&mut pod["containers"][0]);
+        if let Some(volumes) = pod["volumes"].as_array_mut() {
+            volumes.extend(ssh::volumes(context));
+        }
     }
     if let Some(class) = &context.config.runtime_class {
         pod["runtimeClassName"] = json!(class);

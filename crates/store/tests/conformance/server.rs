@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -57,7 +57,7 @@ impl Server {
             .unwrap();
         let server = Self { folder, process, programs };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !server.run("psql", &["-c", "SELECT 1", "postgres"]) {
+        while !server.run("psql", &["-c", "SELECT 1", "postgres"]).status.success() {
             assert!(Instant::now() < deadline, "gave up waiting for PostgreSQL to answer");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -66,14 +66,16 @@ impl Server {
 
     /// Makes a database and returns its URL.
     pub(crate) async fn database(&self, name: &str) -> String {
-        assert!(self.run("createdb", &[name]), "making a database");
+        // Of the template that nobody can be connected to: the server's own workers visit the other one.
+        let made = self.run("createdb", &["--template=template0", name]);
+        assert!(made.status.success(), "making a database: {}", String::from_utf8_lossy(&made.stderr));
         format!("postgres://postgres@localhost/{name}?host={}", self.folder.path().display())
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> bool {
+    fn run(&self, program: &str, args: &[&str]) -> Output {
         let mut command = as_postgres(self.programs.join(program));
         command.arg("-h").arg(self.folder.path()).args(args).current_dir(self.folder.path());
-        command.output().unwrap().status.success()
+        command.output().unwrap()
     }
 }
 
