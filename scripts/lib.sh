@@ -35,7 +35,8 @@ push_agent_image() {
 # makes routes.berth.dev known first.
 service_kubeconfig() {
     local server ca token
-    kubectl apply -f "$root/deploy/crd-routes.yaml" -f "$root/deploy/rbac.yaml" -f "$root/deploy/network-policy.yaml" >/dev/null
+    kubectl apply -f "$root/deploy/crd-routes.yaml" -f "$root/deploy/rbac.yaml" \
+        -f "$root/deploy/rbac-gateway.yaml" -f "$root/deploy/network-policy.yaml" >/dev/null
     kubectl wait --for=condition=Established --timeout=60s crd/routes.berth.dev >/dev/null
     server=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.server}')
     ca=$(kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}')

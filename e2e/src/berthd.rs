@@ -1,8 +1,9 @@
 //! A berthd of the test's own, on a temporary SQLite file and free ports, with the service account's rights.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use berth_core::access::{Actor, Administer, Reach};
 use berth_core::audit::Origin;
@@ -26,6 +27,7 @@ pub struct Berthd {
     address: String,
     database: String,
     metrics: String,
+    gateway: Ipv4Addr,
     process: Option<Child>,
     client: reqwest::Client,
     /// Settings of this one, as its environment.
@@ -55,6 +57,13 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// An address of this machine that no other berthd of these tests has.
+fn loopback() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let process = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, process[2] | 0x80, process[3], NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 fn program() -> PathBuf {
     let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/berthd");
     std::env::var_os("BERTHD").map_or_else(built, PathBuf::from)
@@ -74,6 +83,29 @@ impl Berthd {
         berthd.configure(settings);
         berthd.launch().await;
         berthd
+    }
+
+    /// With a gateway on a loopback address of its own, at the usual ports; its keys are made.
+    pub async fn start_with_gateway(settings: &[(&'static str, &str)]) -> Self {
+        let mut berthd = Self::configured();
+        berthd.add_gateway();
+        berthd.configure(settings);
+        berthd.launch().await;
+        berthd
+    }
+
+    /// The same for one that is still to be launched.
+    pub fn add_gateway(&mut self) {
+        let keys = self.folder.path().join("gateway");
+        berth_gateway::keys::make(&keys).unwrap();
+        let addresses = format!("[\"{}\"]", self.gateway);
+        self.settings.push(("BERTH_GATEWAY__KEYS", keys.display().to_string()));
+        self.settings.push(("BERTH_GATEWAY__ADDRESSES", addresses));
+    }
+
+    /// Where its gateway listens, if it has one.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.gateway
     }
 
     /// Settings over those that it has, for its next launch.
@@ -103,7 +135,16 @@ impl Berthd {
             kubeconfig.display(),
         );
         std::fs::write(folder.path().join("berth.toml"), config).unwrap();
-        Self { folder, address, database, metrics, process: None, client: reqwest::Client::new(), settings }
+        Self {
+            folder,
+            address,
+            database,
+            metrics,
+            gateway: loopback(),
+            process: None,
+            client: reqwest::Client::new(),
+            settings,
+        }
     }
 
     /// Makes the first administrator, as `make up` does: name and password.

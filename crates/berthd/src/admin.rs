@@ -22,9 +22,12 @@ pub(crate) fn print_openapi() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the first administrator, once. The file is written before the account: killed in between, the next run
+/// Makes the gateway's keys and the first administrator, once. The file is written before the account: killed in between, the next run
 /// makes the account with the password that is already there.
 pub(crate) async fn init(config: &Config, credentials: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = &config.gateway.keys {
+        berth_gateway::keys::make(folder)?;
+    }
     let store = berth_store::open(&config.database.url).await?;
     if store.count_users().await? > 0 {
         return Ok(());

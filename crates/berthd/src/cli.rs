@@ -17,16 +17,18 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Default, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the API and run the controller in one process (the default).
+    /// Serve the API, run the controller and, with `gateway.keys`, the gateway in one process (the default).
     #[default]
     All,
+    /// Run the gateway alone: it needs its keys and a cluster, and no database.
+    Gateway,
     /// Bring the database's schema up to date and exit.
     Migrate,
     /// Print the OpenAPI description.
     Openapi,
     /// Say in plain words what the cluster lacks.
     Preflight,
-    /// Make the first administrator of a new installation and write the login to a file of mode 0600.
+    /// Make the gateway's keys and the first administrator of a new installation, and write the login to a file of mode 0600.
     Init {
         /// Where to write username and password; kept as it is when it exists.
         #[arg(long)]

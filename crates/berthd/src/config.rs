@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) api: berth_api::Config,
     pub(crate) cluster: berth_cluster::Config,
     pub(crate) registry: berth_registry::Config,
+    pub(crate) gateway: berth_gateway::Config,
     pub(crate) instance_types: Option<Vec<InstanceType>>,
     /// File of the cluster's credentials; absent: `KUBECONFIG`, then the pod's own.
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -101,8 +102,25 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
     let credentials = config.registry.credentials();
     let credentials = credentials.map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
     let registry = config.api.images.registry.clone();
+    share_keys(&mut config)?;
     config.cluster.pulls = credentials.map(|credentials| Pulls { registry, credentials });
     Ok(config)
+}
+
+/// A controller beside the keys of the gateway needs to be told no more of them.
+fn share_keys(config: &mut Config) -> Result<(), Error> {
+    let Some(folder) = config.gateway.keys.as_deref().filter(|_| config.cluster.ssh.is_none()) else { return Ok(()) };
+    let wrong = |detail: String| Error::Value { key: "gateway.keys", detail };
+    // `berthd init` makes them.
+    if !folder.join(berth_gateway::keys::GRANT_KEY).exists() {
+        return Ok(());
+    }
+    let keys = berth_gateway::Keys::load(folder).map_err(|error| wrong(error.to_string()))?;
+    let file = folder.join(berth_gateway::keys::HOST_KEY_SECRET);
+    let secret = std::fs::read_to_string(&file).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
+    let host_key_secret = SecretString::from(secret.trim());
+    config.cluster.ssh = Some(berth_cluster::Ssh { gateway_keys: keys.grant_public_key(), host_key_secret });
+    check(config)
 }
 
 fn check(config: &Config) -> Result<(), Error> {

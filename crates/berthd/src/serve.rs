@@ -9,6 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use berth_api::Api;
 use berth_cluster::{Controller, PodIo};
+use berth_gateway::{Gateway, Keys};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -25,10 +26,15 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     log();
     let types = config.instance_types()?;
+    let gateway = match &config.gateway.keys {
+        Some(_) => Some(bind_gateway(&config).await?),
+        None => None,
+    };
     let images = Arc::new(Registry::new(&config)?);
     let store = berth_store::open(&config.database.url).await.context("opening the database")?;
     let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
     let pods = PodIo::new(client.clone(), store.clone());
+    let to_gateway = client.clone();
     let controller =
         Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone(), config.api.domain.clone()));
     let api = Api::new(store, config.api, types, Arc::new(Cluster { health: controller.health(), pods }), images);
@@ -42,6 +48,7 @@ pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
         tokio::try_join!(
             until_stopped(&stop, "controller", controller.run(stop.clone())),
             until_stopped(&stop, "api", serve(listener, berth_api::router(api), stop.clone())),
+            until_stopped(&stop, "gateway", run_gateway(gateway, to_gateway, stop.clone())),
             until_stopped(&stop, "metrics", serve(metrics_listener, metrics::router(recorder), stop.clone())),
             stop_on_signal(&stop),
         )
@@ -50,6 +57,47 @@ pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
         ended = parts => ended.map(drop),
         () = grace_is_over(&stop) => Ok(()),
     }
+}
+
+/// The gateway alone: everything it serves, it learns by watching.
+pub(crate) async fn gateway(config: Config) -> anyhow::Result<()> {
+    log();
+    let gateway = bind_gateway(&config).await?;
+    let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
+    let metrics_listener = bind(config.server.metrics_listen).await?;
+    let recorder = metrics::install()?;
+    let stop = CancellationToken::new();
+    let parts = async {
+        tokio::try_join!(
+            until_stopped(&stop, "gateway", run_gateway(Some(gateway), client, stop.clone())),
+            until_stopped(&stop, "metrics", serve(metrics_listener, metrics::router(recorder), stop.clone())),
+            stop_on_signal(&stop),
+        )
+    };
+    tokio::select! {
+        ended = parts => ended.map(drop),
+        () = grace_is_over(&stop) => Ok(()),
+    }
+}
+
+async fn bind_gateway(config: &Config) -> anyhow::Result<Gateway> {
+    let folder = config.gateway.keys.as_deref().context("gateway.keys names no folder; berthd init fills it")?;
+    let keys = Keys::load(folder).context("the gateway's keys (berthd init makes them)")?;
+    let settings =
+        berth_gateway::Config { api: config.gateway.api.or(Some(config.server.listen)), ..config.gateway.clone() };
+    Ok(Gateway::bind(settings, keys, &config.api.domain).await?)
+}
+
+async fn run_gateway(
+    gateway: Option<Gateway>,
+    client: berth_gateway::Client,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    match gateway {
+        Some(gateway) => gateway.run(client, stop).await,
+        None => stop.cancelled().await,
+    }
+    Ok(())
 }
 
 /// A client that keeps its socket open must not keep the daemon: every intent is in its row already.

@@ -11,19 +11,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-route", &[]),
     ("berth-wire", &["berth-core"]),
     ("berth-agent", &["berth-core", "berth-grant"]),
+    ("berth-gateway", &["berth-core", "berth-grant", "berth-route"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-registry", &["berth-core"]),
     ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
-    ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-registry", "berth-store"]),
-    ("berth-e2e", &["berth-core", "berth-grant", "berth-store"]),
+    ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-gateway", "berth-registry", "berth-store"]),
+    ("berth-e2e", &["berth-core", "berth-gateway", "berth-grant", "berth-store"]),
 ];
 
 /// Outside crate → the only crates of ours that may name it.
 const HELD_BY: &[(&str, &[&str])] = &[
-    ("kube", &["berth-cluster", "berth-e2e", "berth-route"]),
-    ("k8s-openapi", &["berth-cluster", "berth-e2e", "berth-route"]),
-    ("russh", &["berth-agent"]),
+    ("kube", &["berth-cluster", "berth-e2e", "berth-gateway", "berth-route"]),
+    ("k8s-openapi", &["berth-cluster", "berth-e2e", "berth-gateway", "berth-route"]),
+    ("russh", &["berth-agent", "berth-gateway"]),
     ("sqlx", &["berth-store"]),
     ("oci-client", &["berth-registry"]),
     ("axum", &["berth-api", "berthd", "berth-e2e"]),

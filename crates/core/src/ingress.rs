@@ -1,5 +1,6 @@
 //! Ingress rules: which port of a container's host name leads to which port inside.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -17,12 +18,14 @@ pub struct PublicPort(u16);
 impl PublicPort {
     /// A rule on it and `https_enabled` are one thing.
     pub const HTTPS: Self = Self(443);
+    /// Beside 80 and 443.
+    pub const MORE: RangeInclusive<u16> = 8000..=8999;
 
     /// # Errors
     /// [`Invalid`] with field `port`.
     pub fn new(port: i64) -> Result<Self, Invalid> {
         match u16::try_from(port) {
-            Ok(port @ (80 | 443 | 8000..=8999)) => Ok(Self(port)),
+            Ok(port) if matches!(port, 80 | 443) || Self::MORE.contains(&port) => Ok(Self(port)),
             Ok(_) | Err(_) => Err(Invalid::new("port", "port is 80, 443 or one of 8000 to 8999")),
         }
     }

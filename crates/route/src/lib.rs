@@ -40,6 +40,9 @@ pub struct RouteSpec {
     /// The rules as a person reads them, for `kubectl get routes`.
     pub ports: String,
     pub ssh: Ssh,
+    /// Its owner stopped it: there is no pod, and none is coming.
+    #[serde(default)]
+    pub stopped: bool,
     /// Of the container's row: counts the intents of its owner.
     #[schemars(range(min = 1))]
     pub generation: i64,

@@ -3,6 +3,7 @@
 use berth_core::container::Container;
 use berth_core::exposure::Exposure;
 use berth_core::ingress;
+use berth_core::lifecycle::Desired;
 use berth_core::names::AGENT_PORT;
 use berth_route::{Key, Owner, Protocol, Route, RouteSpec, Rule, Ssh};
 use kube::Resource;
@@ -33,6 +34,7 @@ pub(super) fn route(container: &Container, exposure: &Exposure, context: &Contex
         ports: RouteSpec::summary(&rules),
         rules,
         ssh: Ssh { enabled: container.spec.ssh_enabled, port: AGENT_PORT, keys: keys.collect(), host_key },
+        stopped: container.desired == Desired::Stopped,
         generation: container.generation.0,
     };
     json!({

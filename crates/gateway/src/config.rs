@@ -1,0 +1,50 @@
+//! Settings of the gateway.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use berth_core::ingress::PublicPort;
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of the gateway's own keys, which all replicas share; absent: `berthd all` runs no gateway. `berthd init` fills it.
+    pub keys: Option<PathBuf>,
+    /// Each of them is listened on.
+    pub addresses: Vec<IpAddr>,
+    pub ssh_port: u16,
+    /// Where rules for port 80 are served.
+    pub http_port: u16,
+    /// Where rules for port 443 are served, and the API.
+    pub https_port: u16,
+    /// Where rules for port 8000 are served; the next 999 ports follow.
+    pub base_port: u16,
+    /// Where `compute.<domain>` leads; absent: to this process's own API.
+    pub api: Option<SocketAddr>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            addresses: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+            ssh_port: 22,
+            http_port: 80,
+            https_port: 443,
+            base_port: 8000,
+            api: None,
+        }
+    }
+}
+
+impl Config {
+    /// The ports of this machine that serve rules, each with the port that a rule names.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = (u16, PublicPort)> {
+        let more = (self.base_port..=u16::MAX).zip(PublicPort::MORE);
+        [(self.http_port, 80), (self.https_port, 443)]
+            .into_iter()
+            .chain(more)
+            .map(|(here, rule)| (here, PublicPort::from_stored(rule)))
+    }
+}

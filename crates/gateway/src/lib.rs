@@ -1,0 +1,73 @@
+//! The gateway: how people reach containers by SSH, HTTP and HTTPS. It holds no credential of the database; all that it knows
+//! of containers are their routes and the addresses of their pods, which it watches, so it serves on while everything else
+//! of Berth is down.
+
+#![allow(dead_code, reason = "what serves is being written")]
+
+mod agent;
+mod config;
+mod http;
+pub mod keys;
+mod ssh;
+mod table;
+
+use std::sync::Arc;
+
+pub use kube::Client;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use keys::Keys;
+use table::Table;
+
+/// What every listener shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) keys: Keys,
+    pub(crate) table: Arc<Table>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("listening on {address}: {error}")]
+    Listen { address: std::net::SocketAddr, error: std::io::Error },
+}
+
+/// Listening already, serving nobody yet.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    ssh: ssh::Listeners,
+    http: http::Listeners,
+}
+
+impl Gateway {
+    /// # Errors
+    /// [`Error::Listen`] names the address that cannot be had.
+    pub async fn bind(config: Config, keys: Keys, domain: &str) -> Result<Self, Error> {
+        let shared = Arc::new(Shared { table: Arc::new(Table::new(domain)), config, keys });
+        let ssh = ssh::Listeners::bind(&shared.config).await?;
+        let http = http::Listeners::bind(&shared.config).await?;
+        Ok(Self { shared, ssh, http })
+    }
+
+    /// Serves until asked to stop. Connections that come before the routes are known wait for them.
+    pub async fn run(self, client: Client, stop: CancellationToken) {
+        let listed = Arc::new(Notify::new());
+        let serve = async {
+            listed.notified().await;
+            tracing::info!("the gateway serves");
+            tokio::join!(
+                self.ssh.serve(self.shared.clone(), stop.clone()),
+                self.http.serve(self.shared.clone(), stop.clone()),
+            );
+        };
+        tokio::select! {
+            () = table::follow(client, self.shared.table.clone(), listed.clone()) => {}
+            () = serve => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
