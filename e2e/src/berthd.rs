@@ -101,6 +101,7 @@ impl Berthd {
         let addresses = format!("[\"{}\"]", self.gateway);
         self.settings.push(("BERTH_GATEWAY__KEYS", keys.display().to_string()));
         self.settings.push(("BERTH_GATEWAY__ADDRESSES", addresses));
+        self.settings.push(("BERTH_GATEWAY__SPOOL", self.folder.path().join("spool").display().to_string()));
     }
 
     /// Where its gateway listens, if it has one.

@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 use crate::description::{self, Description};
 use crate::error::{Kind, Problem};
 use crate::routes::{
-    admin, audit, auth, containers, images, ingress, keys, meta, oidc, settings, ssh, timeline, tokens, users, wait,
+    admin, audit, auth, connections, containers, images, ingress, keys, meta, oidc, settings, ssh, timeline, tokens,
+    users, wait,
 };
 use crate::sockets::{events, logs, terminal};
 use crate::state::Api;
@@ -42,6 +43,7 @@ fn table() -> OpenApiRouter<Api> {
         .routes(routes!(users::list))
         .routes(routes!(users::suspend))
         .routes(routes!(audit::list))
+        .routes(routes!(connections::report))
         .routes(routes!(auth::login))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))

@@ -8,6 +8,7 @@ use berth_core::image::ImagePolicy;
 use berth_core::instance::{Arch, InstanceTypes};
 use berth_core::name::Username;
 use berth_core::quota::Quota;
+use berth_grant::GatewayKeys;
 use berth_store::Store;
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -44,6 +45,9 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Where browsers reach this service, such as `https://compute.example.com`.
     pub public_url: Option<Url>,
+    /// The gateways' public keys; absent: nobody reports connections. Set by berthd, which has them for the agents.
+    #[serde(skip)]
+    pub gateway_keys: Option<GatewayKeys>,
     /// People of this issuer may log in.
     pub oidc: Option<OidcConfig>,
 }
@@ -61,6 +65,7 @@ impl Default for Config {
             admin_username: None,
             trusted_proxies: Vec::new(),
             public_url: None,
+            gateway_keys: None,
             oidc: None,
         }
     }

@@ -11,12 +11,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("berth-route", &[]),
     ("berth-wire", &["berth-core"]),
     ("berth-agent", &["berth-core", "berth-grant"]),
-    ("berth-gateway", &["berth-core", "berth-grant", "berth-route"]),
+    ("berth-gateway", &["berth-core", "berth-grant", "berth-route", "berth-wire"]),
     ("berth-store", &["berth-core"]),
     ("berth-cluster", &["berth-core", "berth-route", "berth-store"]),
     ("berth-registry", &["berth-core"]),
-    ("berth-api", &["berth-core", "berth-store", "berth-wire"]),
-    ("berthd", &["berth-api", "berth-cluster", "berth-core", "berth-gateway", "berth-registry", "berth-store"]),
+    ("berth-api", &["berth-core", "berth-grant", "berth-store", "berth-wire"]),
+    (
+        "berthd",
+        &["berth-api", "berth-cluster", "berth-core", "berth-gateway", "berth-grant", "berth-registry", "berth-store"],
+    ),
     ("berth-e2e", &["berth-core", "berth-gateway", "berth-grant", "berth-store"]),
 ];
 
@@ -27,7 +30,7 @@ const HELD_BY: &[(&str, &[&str])] = &[
     ("russh", &["berth-agent", "berth-gateway"]),
     ("sqlx", &["berth-store"]),
     ("oci-client", &["berth-registry"]),
-    ("axum", &["berth-api", "berthd", "berth-e2e"]),
+    ("axum", &["berth-api", "berthd", "berth-e2e", "berth-gateway"]),
 ];
 
 fn normal_dependencies() -> BTreeMap<String, Vec<String>> {

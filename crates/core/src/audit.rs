@@ -78,6 +78,11 @@ actions! {
     SshUpdate => "ssh.update",
     IngressCreate => "ingress.create",
     IngressDelete => "ingress.delete",
+    /// Somebody logged in to a container, through the gateway; recorded when the connection has ended, as all of these.
+    ConnectionSsh => "connection.ssh",
+    ConnectionHttp => "connection.http",
+    ConnectionHttps => "connection.https",
+    ConnectionTcp => "connection.tcp",
     LogsOpen => "logs.open",
     TerminalOpen => "terminal.open",
     KeyCreate => "key.create",

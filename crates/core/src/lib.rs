@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod connection;
 pub mod container;
 pub mod disk;
 pub mod exposure;

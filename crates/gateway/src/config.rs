@@ -20,8 +20,10 @@ pub struct Config {
     pub https_port: u16,
     /// Where rules for port 8000 are served; the next 999 ports follow.
     pub base_port: u16,
-    /// Where `compute.<domain>` leads; absent: to this process's own API.
+    /// Where `compute.<domain>` leads, and where connections are reported to; absent: to this process's own API.
     pub api: Option<SocketAddr>,
+    /// Folder of connections that are still to be reported.
+    pub spool: PathBuf,
 }
 
 impl Default for Config {
@@ -34,6 +36,7 @@ impl Default for Config {
             https_port: 443,
             base_port: 8000,
             api: None,
+            spool: PathBuf::from("/var/lib/berth/spool"),
         }
     }
 }

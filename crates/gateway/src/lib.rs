@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "what serves is being written")]
 
 mod agent;
+mod audit;
 mod config;
 mod http;
 pub mod keys;
@@ -27,30 +28,38 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) table: Arc<Table>,
+    pub(crate) log: audit::Log,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("listening on {address}: {error}")]
     Listen { address: std::net::SocketAddr, error: std::io::Error },
+    #[error("gateway.spool: {folder}: {error}")]
+    Spool { folder: String, error: std::io::Error },
 }
 
 /// Listening already, serving nobody yet.
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
+    ended: audit::Ended,
+    spool: audit::Spool,
     ssh: ssh::Listeners,
     http: http::Listeners,
 }
 
 impl Gateway {
     /// # Errors
-    /// [`Error::Listen`] names the address that cannot be had.
+    /// [`Error::Listen`] names the address that cannot be had, [`Error::Spool`] the folder.
     pub async fn bind(config: Config, keys: Keys, domain: &str) -> Result<Self, Error> {
-        let shared = Arc::new(Shared { table: Arc::new(Table::new(domain)), config, keys });
+        let spool = audit::Spool::open(&config.spool)
+            .map_err(|error| Error::Spool { folder: config.spool.display().to_string(), error })?;
+        let (log, ended) = audit::log();
+        let shared = Arc::new(Shared { table: Arc::new(Table::new(domain)), config, keys, log });
         let ssh = ssh::Listeners::bind(&shared.config).await?;
         let http = http::Listeners::bind(&shared.config).await?;
-        Ok(Self { shared, ssh, http })
+        Ok(Self { shared, ended, spool, ssh, http })
     }
 
     /// Serves until asked to stop. Connections that come before the routes are known wait for them.
@@ -64,10 +73,22 @@ impl Gateway {
                 self.http.serve(self.shared.clone(), stop.clone()),
             );
         };
-        tokio::select! {
-            () = table::follow(client, self.shared.table.clone(), listed.clone()) => {}
-            () = serve => {}
-            () = stop.cancelled() => {}
-        }
+        let report = async {
+            match self.shared.config.api {
+                Some(api) => audit::Reporter::new(api).run(&self.spool, &self.shared.keys.grant).await,
+                None => std::future::pending().await,
+            }
+        };
+        // What ends last is still written down.
+        let served = CancellationToken::new();
+        let all = async {
+            tokio::select! {
+                () = table::follow(client, self.shared.table.clone(), listed.clone()) => {}
+                () = report => {}
+                () = serve => {}
+            }
+            served.cancel();
+        };
+        tokio::join!(all, self.ended.spool(&self.spool, &served));
     }
 }

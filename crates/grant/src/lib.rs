@@ -10,6 +10,7 @@
 
 mod frame;
 mod nonces;
+pub mod report;
 mod verify;
 mod wire;
 

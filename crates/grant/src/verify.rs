@@ -30,6 +30,12 @@ impl GatewayKeys {
     }
 }
 
+impl GatewayKeys {
+    pub(crate) fn signed(&self, words: &[u8], signature: &Signature) -> bool {
+        self.0.iter().any(|key| key.verify_strict(words, signature).is_ok())
+    }
+}
+
 impl From<Vec<VerifyingKey>> for GatewayKeys {
     fn from(keys: Vec<VerifyingKey>) -> Self {
         Self(keys)
@@ -85,8 +91,7 @@ pub fn verify(
 ) -> Result<Grant, Refusal> {
     let (body, signature) = body.split_last_chunk().ok_or(Refusal::Forged)?;
     let signature = Signature::from_bytes(signature);
-    let signed = wire::signed(body);
-    if !keys.0.iter().any(|key| key.verify_strict(&signed, &signature).is_ok()) {
+    if !keys.signed(&wire::signed(body), &signature) {
         return Err(Refusal::Forged);
     }
     let grant = wire::decode(body).ok_or(Refusal::Malformed)?;

@@ -74,6 +74,8 @@ pub struct AuditLine {
     pub from: Option<String>,
     pub outcome: String,
     pub request_id: Option<String>,
+    /// Of a connection: its key, duration and bytes.
+    pub detail: Option<serde_json::Value>,
 }
 
 /// Which lines; all of the conditions hold.

@@ -133,6 +133,7 @@ macro_rules! readers {
                     from: get(row, "origin")?,
                     outcome: get(row, "outcome")?,
                     request_id: get(row, "request_id")?,
+                    detail: get::<Option<String>, _>(row, "detail")?.map(|text| json(&text, "detail")).transpose()?,
                 })
             }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod auth;
+mod connection;
 mod container;
 mod image;
 mod key;
@@ -14,6 +15,7 @@ mod timeline;
 
 pub use access::{CreateIngressRule, IngressRule, IngressRules, SetSsh, SshStatus};
 pub use auth::{LoggedIn, Login, LoginMethods, Me, NewToken, OidcMethod, Token, TokenCreated, Tokens};
+pub use connection::{Connection, Connections};
 pub use container::{
     AdminContainer, Container, Containers, CreateContainer, Done, InstanceType, InstanceTypes, Quota, QuotaLine,
 };

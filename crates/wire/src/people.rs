@@ -34,7 +34,7 @@ pub struct Suspension {
 
 /// A line of the audit log.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(example = json!({ "id": 81, "at": "2026-01-15T10:30:00Z", "user_id": 7, "username": "ann", "action": "container.stop", "target": "7f3c9k52", "from": "203.0.113.7", "outcome": "ok", "request_id": "9f86d081884c7d65" }))]
+#[schema(example = json!({ "id": 81, "at": "2026-01-15T10:30:00Z", "user_id": 7, "username": "ann", "action": "container.stop", "target": "7f3c9k52", "from": "203.0.113.7", "outcome": "ok", "request_id": "9f86d081884c7d65", "detail": null }))]
 pub struct AuditEntry {
     pub id: i64,
     pub at: DateTime<Utc>,
@@ -51,10 +51,13 @@ pub struct AuditEntry {
     /// `ok` or `denied`.
     pub outcome: String,
     pub request_id: Option<String>,
+    /// Of a connection: `key`, `duration_ms`, `bytes_in`, `bytes_out`. Null for everything else.
+    #[schema(value_type = Option<Object>)]
+    pub detail: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "entries": [{ "id": 81, "at": "2026-01-15T10:30:00Z", "user_id": 7, "username": "ann", "action": "container.stop", "target": "7f3c9k52", "from": "203.0.113.7", "outcome": "ok", "request_id": "9f86d081884c7d65" }], "next_cursor": null }))]
+#[schema(example = json!({ "entries": [{ "id": 81, "at": "2026-01-15T10:30:00Z", "user_id": 7, "username": "ann", "action": "container.stop", "target": "7f3c9k52", "from": "203.0.113.7", "outcome": "ok", "request_id": "9f86d081884c7d65", "detail": null }], "next_cursor": null }))]
 pub struct AuditPage {
     /// Newest first.
     pub entries: Vec<AuditEntry>,

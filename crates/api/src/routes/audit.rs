@@ -94,8 +94,8 @@ fn time(field: &'static str, value: &str) -> Result<DateTime<Utc>, Invalid> {
 }
 
 fn view(line: AuditLine) -> AuditEntry {
-    let AuditLine { id, at, user, username, action, target, from, outcome, request_id } = line;
-    AuditEntry { id, at, user_id: user.map(|user| user.0), username, action, target, from, outcome, request_id }
+    let AuditLine { id, at, user, username, action, target, from, outcome, request_id, detail } = line;
+    AuditEntry { id, at, user_id: user.map(|user| user.0), username, action, target, from, outcome, request_id, detail }
 }
 
 #[cfg(test)]

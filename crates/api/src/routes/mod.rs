@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod connections;
 pub(crate) mod containers;
 pub(crate) mod images;
 pub(crate) mod ingress;

@@ -19,6 +19,8 @@ enum Door {
     /// People who logged in; tokens are refused.
     Login,
     Admin,
+    /// Gateways, which sign what they send; nobody else, administrators neither.
+    Gateway,
 }
 
 const DOORS: &[(&str, &str, Door)] = &[
@@ -51,6 +53,7 @@ const DOORS: &[(&str, &str, Door)] = &[
     ("get", "/compute/admin/users", Door::Admin),
     ("put", "/compute/admin/users/{user_id}/suspension", Door::Admin),
     ("get", "/compute/admin/audit", Door::Admin),
+    ("post", "/compute/gateway/connections", Door::Gateway),
     ("post", "/auth/login", Door::Public),
     ("post", "/auth/logout", Door::Known),
     ("get", "/auth/me", Door::Known),
@@ -98,6 +101,7 @@ async fn no_operation_lets_a_wrong_caller_through() {
             }
             match door {
                 Door::Public | Door::Known => {}
+                Door::Gateway => assert_eq!(call(Some(&stranger)).await, StatusCode::UNAUTHORIZED, "{what} as a user"),
                 Door::Scoped | Door::Login | Door::Admin => {
                     assert_eq!(call(Some(&narrow)).await, StatusCode::FORBIDDEN, "{what} with a wrong scope");
                 }

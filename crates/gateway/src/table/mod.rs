@@ -157,4 +157,4 @@ fn publish(sender: &cell::Sender<Arc<Target>>, target: Target) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,10 +24,15 @@ fn spec(id: &str, enabled: bool) -> RouteSpec {
     }
 }
 
-fn put(table: &Table, id: &str, enabled: bool) {
+/// Ann's container in example.com.
+pub(crate) fn target(id: &str, enabled: bool) -> Target {
     let names = Names::new(UserId(7), id.parse().unwrap());
-    let target = Target::parse(&names, &table.suffix, spec(id, enabled)).unwrap();
-    table.set_route(names.id, Some(target));
+    Target::parse(&names, ".compute.example.com", spec(id, enabled)).unwrap()
+}
+
+fn put(table: &Table, id: &str, enabled: bool) {
+    let target = target(id, enabled);
+    table.set_route(target.id, Some(target));
 }
 
 #[test]

@@ -74,7 +74,8 @@ macro_rules! store_prelude {
             AccountGrant, Administer, CreateContainer, CreateKey, Delete, DeleteKey, Grant, ListContainers, ListKeys,
             ManageTokens, Read, Start, Stop, Update,
         };
-        use berth_core::audit::{Action, By, Origin};
+        use berth_core::audit::{Action, By, Origin, Outcome};
+        use berth_core::connection::Connection;
         use berth_core::container::Container;
         use berth_core::exposure::{AcceptedKey, Exposure};
         use berth_core::id::{ContainerId, Generation, KeyId, TokenId, UserId};

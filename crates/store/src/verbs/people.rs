@@ -36,6 +36,24 @@ macro_rules! implement_people {
                 Ok(person)
             }
 
+            async fn record_connections(&self, ended: &[Connection]) -> Result<()> {
+                let mut tx = self.begin().await?;
+                for one in ended {
+                    let (user, name) = one.user.as_ref().map(|(id, name)| (id.0, name.as_str())).unzip();
+                    let detail = serde_json::json!({
+                        "key": one.key, "duration_ms": one.lasted.num_milliseconds(),
+                        "bytes_in": one.bytes_in, "bytes_out": one.bytes_out,
+                    });
+                    let sql = "INSERT INTO audit_log (at, user_id, username, action, target, origin, outcome, \
+                               request_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+                    let query = sqlx::query(sql).bind(one.started.naive_utc()).bind(user).bind(name);
+                    let query = query.bind(one.spoken.action().as_str()).bind(one.container.to_string());
+                    let query = query.bind(one.from.to_string()).bind(Outcome::Ok.as_str());
+                    query.bind(one.id.to_string()).bind(detail.to_string()).execute(&mut *tx.inner).await?;
+                }
+                self.commit(tx).await
+            }
+
             async fn audit_lines(
                 &self,
                 _grant: &AccountGrant<Administer>,
