@@ -126,10 +126,14 @@ fn claims(secret: &[u8], claims: &Value) -> String {
 impl Server {
     /// With a local administrator `admin`, whose password is `right`.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         // Of an issuer that is down.
         let oidc = json!({ "issuer": "http://127.0.0.1:1", "client_id": "berth" });
-        Self::start_on(listener, oidc, |_| {}).await
+        Self::start_on(listener, oidc, change).await
     }
 
     pub(crate) async fn start_on(listener: TcpListener, oidc: Value, change: impl FnOnce(&mut Config)) -> Self {

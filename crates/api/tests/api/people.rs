@@ -1,5 +1,7 @@
 //! What administrators see and do: users, suspension, the audit log.
 
+use berth_grant::ed25519_dalek::SigningKey;
+use berth_grant::{GatewayKeys, report};
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -187,4 +189,45 @@ async fn nobody_fills_the_log_by_being_denied() {
     assert_eq!(limited, StatusCode::TOO_MANY_REQUESTS, "after {denied} denied calls");
     let admin = admin(&server).await;
     assert_eq!(log(&server, &admin, "action=admin.call&limit=500").await.len(), denied);
+}
+
+#[tokio::test]
+async fn gateways_report_connections_and_nobody_else_does() {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let keys = GatewayKeys::from(vec![key.verifying_key()]);
+    let server = Server::start_with(|config| config.gateway_keys = Some(keys)).await;
+    let (admin, ann) = (admin(&server).await, server.jwt(160, "ann", 3600));
+    let made = server.post("/compute/containers", &ann, &json!({ "name": "a" })).await.body;
+    let connection = json!({
+        "id": "9f86d081884c7d659f86d081884c7d65", "protocol": "ssh", "container_id": made["id"], "user_id": 160,
+        "username": "ann", "key": "SHA256:abc", "from": "203.0.113.7", "started_at": "2026-01-15T10:30:00Z",
+        "duration_ms": 81250, "bytes_in": 4711, "bytes_out": 1_048_576,
+    });
+    let report = async |connection: &Value, key: &SigningKey| {
+        let body = json!({ "connections": [connection] }).to_string();
+        let signature = report::sign(body.as_bytes(), key);
+        let request = server.request(Method::POST, "/compute/gateway/connections", None);
+        server.send(request.header(report::HEADER, signature).body(body)).await
+    };
+    let forged = report(&connection, &SigningKey::from_bytes(&[8; 32])).await;
+    assert_eq!(forged.status, StatusCode::UNAUTHORIZED);
+    for _twice in 0..2 {
+        assert_eq!(report(&connection, &key).await.status, StatusCode::NO_CONTENT);
+    }
+    let lines = log(&server, &admin, "action=connection.ssh").await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!((&lines[0]["username"], &lines[0]["target"]), (&json!("ann"), &made["id"]));
+    assert_eq!(lines[0]["detail"]["bytes_in"], 4711);
+    for (field, value) in [
+        ("id", json!("9F")),
+        ("container_id", json!("x")),
+        ("duration_ms", json!(-1)),
+        ("username", json!("")),
+        ("key", json!("x".repeat(1000))),
+    ] {
+        let mut bad = connection.clone();
+        bad[field] = value;
+        let answer = report(&bad, &key).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}: {:?}", answer.body);
+    }
 }

@@ -2,6 +2,7 @@
 
 use berth_core::access::{Actor, Administer, ListContainers, ManageTokens, Reach, Start, Stop};
 use berth_core::audit::{Action, Origin};
+use berth_core::connection::{Connection, ConnectionId, Spoken};
 use berth_core::id::UserId;
 use berth_core::lifecycle::{Desired, Phase};
 use berth_core::name::Username;
@@ -24,6 +25,7 @@ cases!(
     every_change_writes_its_line_with_it,
     the_audit_log_is_read_in_pages,
     the_audit_log_is_filtered,
+    a_connection_that_is_reported_twice_is_kept_once,
 );
 
 async fn admin(store: &Db) -> Actor {
@@ -197,4 +199,34 @@ async fn the_audit_log_is_filtered(store: Db) {
     ] {
         assert_eq!(lines(&store, &root, &filter).await.len(), expected, "{filter:?}");
     }
+}
+
+async fn a_connection_that_is_reported_twice_is_kept_once(store: Db) {
+    let (root, ann) = (admin(&store).await, user(&store, "ann").await);
+    let id = made(&store, &ann, "one").await;
+    let ended = |byte, spoken| Connection {
+        id: ConnectionId::from_random([byte; 16]),
+        spoken,
+        container: id,
+        user: Some((ann.user().id, ann.user().username.clone())).filter(|_| spoken == Spoken::Ssh),
+        key: Some("SHA256:abc".to_owned()).filter(|_| spoken == Spoken::Ssh),
+        from: [192, 0, 2, 9].into(),
+        started: Utc::now(),
+        lasted: TimeDelta::milliseconds(1250),
+        bytes_in: 5,
+        bytes_out: u64::from(u32::MAX) + 1,
+    };
+    let (ssh, https) = (ended(1, Spoken::Ssh), ended(2, Spoken::Https));
+    store.record_connections(std::slice::from_ref(&ssh)).await.unwrap();
+    store.record_connections(&[ssh, https]).await.unwrap();
+    let filter = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
+    let lines = lines(&store, &root, &filter).await;
+    let words: Vec<_> = lines.iter().map(|line| line.action.as_str()).collect();
+    assert_eq!(words, ["connection.https", "connection.ssh", "container.create"]);
+    assert_eq!((lines[0].user, lines[1].user), (None, Some(ann.user().id)));
+    assert_eq!(lines[1].from.as_deref(), Some("192.0.2.9"));
+    let detail = lines[1].detail.as_ref().unwrap();
+    assert_eq!((&detail["key"], &detail["duration_ms"]), (&"SHA256:abc".into(), &1250.into()));
+    assert_eq!(detail["bytes_out"], 4_294_967_296_u64);
+    assert_eq!(lines[2].detail, None);
 }
