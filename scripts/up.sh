@@ -7,8 +7,22 @@ data=${BERTH_DATA:-/var/lib/berth}
 state=$data/berthd
 listen=${BERTH_LISTEN:-127.0.0.1:7070}
 metrics=${BERTH_METRICS_LISTEN:-127.0.0.1:7071}
-domain=${BERTH_DOMAIN:-berth.local}
+domain=${BERTH_DOMAIN:-localhost}
+address=${BERTH_ADDRESS:-127.0.0.1}
 mkdir -p "$state" "$root/.berth"
+
+# first_free PORT…: the first that nobody listens on, else the last.
+first_free() {
+    local port
+    for port in "$@"; do
+        [ -n "$(ss -Hltn "sport = :$port")" ] || break
+    done
+    echo "$port"
+}
+
+# setting KEY: of berth.toml, where it stands on a line of its own.
+setting() { sed -n "s/^$1 = *//p" "$state/berth.toml" | tail -n 1; }
+
 chmod 700 "$state" "$root/.berth"
 
 if [ -z "${KUBECONFIG:-}" ]; then
@@ -51,6 +65,19 @@ millicores = 2000
 arch = "$arch"
 CONFIG
 fi
+# Settings of an earlier version have no gateway yet.
+grep -q '^\[gateway\]' "$state/berth.toml" || cat >>"$state/berth.toml" <<CONFIG
+
+[gateway]
+keys = "$state/gateway"
+spool = "$state/spool"
+# Where containers are reached: SSH, and the ports 80, 443 and 8000 to 8999 or what stands for them here.
+addresses = ["$address"]
+ssh_port = $(first_free 22 2222)
+http_port = $(first_free 80 10080)
+https_port = $(first_free 443 10443)
+base_port = $([ -n "$(ss -Hltn 'sport >= :8000 and sport <= :8999')" ] && echo 18000 || echo 8000)
+CONFIG
 
 berthd=$root/target/release/berthd
 export BERTH_CONFIG=$state/berth.toml
@@ -81,4 +108,7 @@ if [ $first = yes ]; then
 else
     echo "The first login is in $state/login."
 fi
+domain=$(setting domain | tr -d '"') ssh_port=$(setting ssh_port) https_port=$(setting https_port)
+echo "Once a container runs and has SSH on: ssh -p $ssh_port <id>@compute.$domain"
+echo "Its ports: http and https at <id>.compute.$domain (HTTPS on $https_port); $berthd trust says whom to trust."
 echo "For scripts: . .berth/env"
