@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use berth_core::ingress::PublicPort;
 use serde::Deserialize;
 
+use crate::Dns;
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -22,6 +24,8 @@ pub struct Config {
     pub base_port: u16,
     /// Where `compute.<domain>` leads, and where connections are reported to; absent: to this process's own API.
     pub api: Option<SocketAddr>,
+    /// The zone `compute.<domain>`, where it is delegated to the gateway.
+    pub dns: Option<Dns>,
     /// Folder of connections that are still to be reported.
     pub spool: PathBuf,
 }
@@ -36,6 +40,7 @@ impl Default for Config {
             https_port: 443,
             base_port: 8000,
             api: None,
+            dns: None,
             spool: PathBuf::from("/var/lib/berth/spool"),
         }
     }

@@ -7,6 +7,7 @@
 mod agent;
 mod audit;
 mod config;
+mod dns;
 mod http;
 pub mod keys;
 mod ssh;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
+pub use dns::Dns;
 pub use keys::Keys;
 use table::Table;
 
@@ -45,6 +47,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     ended: audit::Ended,
     spool: audit::Spool,
+    dns: dns::Listeners,
     ssh: ssh::Listeners,
     http: http::Listeners,
 }
@@ -57,9 +60,10 @@ impl Gateway {
             .map_err(|error| Error::Spool { folder: config.spool.display().to_string(), error })?;
         let (log, ended) = audit::log();
         let shared = Arc::new(Shared { table: Arc::new(Table::new(domain)), config, keys, log });
+        let dns = dns::Listeners::bind(&shared.config).await?;
         let ssh = ssh::Listeners::bind(&shared.config).await?;
         let http = http::Listeners::bind(&shared.config).await?;
-        Ok(Self { shared, ended, spool, ssh, http })
+        Ok(Self { shared, ended, spool, dns, ssh, http })
     }
 
     /// Serves until asked to stop. Connections that come before the routes are known wait for them.
@@ -69,6 +73,7 @@ impl Gateway {
             listed.notified().await;
             tracing::info!("the gateway serves");
             tokio::join!(
+                self.dns.serve(self.shared.clone(), stop.clone()),
                 self.ssh.serve(self.shared.clone(), stop.clone()),
                 self.http.serve(self.shared.clone(), stop.clone()),
             );

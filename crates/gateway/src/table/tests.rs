@@ -8,7 +8,7 @@ use berth_route::{Owner, RouteSpec, Ssh};
 
 use super::*;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh";
+pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh";
 
 fn spec(id: &str, enabled: bool) -> RouteSpec {
     let keys = vec![berth_route::Key { id: 1, fingerprint: String::new(), public_key: KEY.to_owned() }];
@@ -28,6 +28,13 @@ fn spec(id: &str, enabled: bool) -> RouteSpec {
 pub(crate) fn target(id: &str, enabled: bool) -> Target {
     let names = Names::new(UserId(7), id.parse().unwrap());
     Target::parse(&names, ".compute.example.com", spec(id, enabled)).unwrap()
+}
+
+/// Ann's containers in example.com.
+pub(crate) fn table(ids: &[&str]) -> Table {
+    let table = Table::new("example.com");
+    ids.iter().for_each(|id| put(&table, id, true));
+    table
 }
 
 fn put(table: &Table, id: &str, enabled: bool) {
