@@ -22,6 +22,11 @@ pub struct Config {
     pub base_port: u16,
     /// Where `compute.<domain>` leads; absent: to this process's own API.
     pub api: Option<SocketAddr>,
+    /// PEM file of the certificate for `compute.<domain>` and all names below it, with its chain; it may be replaced at any
+    /// time. Absent: certificates are signed by the authority that is among the keys.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub certificate_key: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -34,6 +39,8 @@ impl Default for Config {
             https_port: 443,
             base_port: 8000,
             api: None,
+            certificate: None,
+            certificate_key: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod http;
 pub mod keys;
 mod ssh;
 mod table;
+mod tls;
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
 pub enum Error {
     #[error("listening on {address}: {error}")]
     Listen { address: std::net::SocketAddr, error: std::io::Error },
+    #[error("the gateway's certificate: {0}")]
+    Certificate(tls::Failed),
 }
 
 /// Listening already, serving nobody yet.
