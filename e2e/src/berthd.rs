@@ -109,6 +109,11 @@ impl Berthd {
         self.gateway
     }
 
+    /// The certificate that people trust to reach it.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("gateway").join(berth_gateway::keys::CA_CERTIFICATE)
+    }
+
     /// Settings over those that it has, for its next launch.
     pub fn configure(&mut self, settings: &[(&'static str, &str)]) {
         self.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod public;
 pub mod streams;
 pub mod tcp_proxy;
+pub mod web;
 
 use std::future::Future;
 use std::time::Duration;

@@ -45,6 +45,32 @@ pub(crate) async fn init(config: &Config, credentials: &Path) -> anyhow::Result<
     Ok(())
 }
 
+/// For where no authority that everybody trusts vouches for the installation's names.
+#[allow(clippy::print_stdout, reason = "the certificate is this command's output")]
+pub(crate) fn print_trust(config: &Config, pem: bool) -> anyhow::Result<()> {
+    if let Some(certificate) = config.gateway.certificate.as_deref().filter(|_| !pem) {
+        println!("The gateway uses {}; trust who signed that.", certificate.display());
+        return Ok(());
+    }
+    let folder = config.gateway.keys.as_deref().context("gateway.keys names no folder; berthd init fills it")?;
+    let file = folder.join(berth_gateway::keys::CA_CERTIFICATE);
+    let text = std::fs::read_to_string(&file).with_context(|| format!("{} (berthd init makes it)", file.display()))?;
+    if pem {
+        print!("{text}");
+        return Ok(());
+    }
+    println!(
+        "The gateway's certificates are signed by this installation's own authority:\n\n  {file}\n\n\
+         Who trusts it, trusts whoever can read the folder it is in. To do so on Debian or Ubuntu:\n\n  \
+         sudo cp {file} /usr/local/share/ca-certificates/berth.crt && sudo update-ca-certificates\n\n\
+         Browsers have lists of their own: import the file as an authority for websites. For one command:\n\n  \
+         curl --cacert {file} https://compute.{domain}/healthz",
+        file = file.display(),
+        domain = config.api.domain,
+    );
+    Ok(())
+}
+
 #[allow(clippy::print_stdout, reason = "the password is this command's output")]
 pub(crate) async fn add_user(config: &Config, username: &str, admin: bool) -> anyhow::Result<()> {
     let store = berth_store::open(&config.database.url).await?;

@@ -34,6 +34,12 @@ pub(crate) enum Command {
         #[arg(long)]
         credentials: PathBuf,
     },
+    /// Say how to trust the certificates that the gateway signs itself.
+    Trust {
+        /// Print the authority's certificate and nothing else.
+        #[arg(long)]
+        pem: bool,
+    },
     /// Add a local account and print its password.
     UserAdd {
         username: String,

@@ -52,6 +52,7 @@ async fn run(command: cli::Command, config: config::Config) -> anyhow::Result<()
         cli::Command::Openapi => admin::print_openapi(),
         cli::Command::Preflight => serve::preflight(&config).await,
         cli::Command::Init { credentials } => admin::init(&config, &credentials).await,
+        cli::Command::Trust { pem } => admin::print_trust(&config, pem),
         cli::Command::UserAdd { username, admin } => admin::add_user(&config, &username, admin).await,
         cli::Command::Passwd { username } => admin::set_password(&config, &username).await,
         cli::Command::Token { username, name } => admin::create_token(&config, &username, &name).await,

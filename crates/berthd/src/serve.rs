@@ -1,7 +1,7 @@
 //! Wires the parts together and runs them until a signal asks to stop.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use axum::Router;
 use berth_api::Api;
 use berth_cluster::{Controller, PodIo};
 use berth_gateway::{Gateway, Keys};
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,11 @@ pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     let to_gateway = client.clone();
     let controller =
         Arc::new(Controller::new(client, store.clone(), config.cluster, types.clone(), config.api.domain.clone()));
-    let api = Api::new(store, config.api, types, Arc::new(Cluster { health: controller.health(), pods }), images);
+    let mut api = config.api;
+    if gateway.is_some() {
+        trust_gateway(&mut api.trusted_proxies, config.server.listen, config.gateway.api);
+    }
+    let api = Api::new(store, api, types, Arc::new(Cluster { health: controller.health(), pods }), images);
     let listener = bind(config.server.listen).await?;
     let metrics_listener = bind(config.server.metrics_listen).await?;
     let recorder = metrics::install()?;
@@ -80,11 +85,29 @@ pub(crate) async fn gateway(config: Config) -> anyhow::Result<()> {
     }
 }
 
+/// The gateway of this process says whom it asks for, as a trusted proxy does. Its connections come from the address that the
+/// API listens on, as nobody's but this machine's own can. Gateways elsewhere are in `api.trusted_proxies`.
+fn trust_gateway(trusted: &mut Vec<IpNet>, listen: SocketAddr, elsewhere: Option<SocketAddr>) {
+    if elsewhere.is_none() {
+        trusted.push(own_api(listen).ip().into());
+    }
+}
+
+/// How this machine itself reaches what listens on an address.
+fn own_api(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
 async fn bind_gateway(config: &Config) -> anyhow::Result<Gateway> {
     let folder = config.gateway.keys.as_deref().context("gateway.keys names no folder; berthd init fills it")?;
     let keys = Keys::load(folder).context("the gateway's keys (berthd init makes them)")?;
-    let settings =
-        berth_gateway::Config { api: config.gateway.api.or(Some(config.server.listen)), ..config.gateway.clone() };
+    let api = config.gateway.api.unwrap_or_else(|| own_api(config.server.listen));
+    let settings = berth_gateway::Config { api: Some(api), ..config.gateway.clone() };
     Ok(Gateway::bind(settings, keys, &config.api.domain).await?)
 }
 

@@ -28,6 +28,11 @@ pub struct Config {
     pub dns: Option<Dns>,
     /// Folder of connections that are still to be reported.
     pub spool: PathBuf,
+    /// PEM file of the certificate for `compute.<domain>` and all names below it, with its chain; it may be replaced at any
+    /// time. Absent: certificates are signed by the authority that is among the keys.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub certificate_key: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -42,6 +47,8 @@ impl Default for Config {
             api: None,
             dns: None,
             spool: PathBuf::from("/var/lib/berth/spool"),
+            certificate: None,
+            certificate_key: None,
         }
     }
 }

@@ -1,18 +1,25 @@
 //! The gateway's own keys, as files of one folder (a mounted Secret, in a cluster), the same for all replicas: its SSH host
-//! key, and the key that signs grants. The controller's share stands beside them.
+//! key, the key that signs grants, and the authority that signs its certificates. The controller's share stands beside them.
 
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use berth_grant::ed25519_dalek::SigningKey;
+use chrono::Utc;
 use rand::RngExt;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
 
+use crate::tls::local;
+
 /// In OpenSSH's format, unencrypted.
 pub const HOST_KEY: &str = "ssh_host_ed25519_key";
 pub const GRANT_KEY: &str = "grant_ed25519_key";
+/// Of the authority that signs the gateway's certificates where no others are configured; PEM.
+pub const CA_KEY: &str = "ca_key.pem";
+/// What people trust; PEM, and nothing secret.
+pub const CA_CERTIFICATE: &str = "ca.pem";
 /// What containers' host keys are made from.
 pub const HOST_KEY_SECRET: &str = "container_host_key_secret";
 
@@ -22,6 +29,8 @@ pub enum Error {
     Io { file: String, error: io::Error },
     #[error("{file}: not an unencrypted ed25519 key in OpenSSH's format")]
     Malformed { file: String },
+    #[error(transparent)]
+    Authority(#[from] crate::tls::Failed),
 }
 
 /// Only ever what the files say; its Debug prints none of it.
@@ -63,6 +72,10 @@ pub fn make(folder: &Path) -> Result<(), Error> {
         let text = key.to_openssh(LineEnding::LF).map(|text| text.to_string()).unwrap_or_default();
         write_new(&folder.join(name), &text)?;
     }
+    let ca_key = folder.join(CA_KEY);
+    write_new(&ca_key, &local::make_key()?)?;
+    let text = std::fs::read_to_string(&ca_key).map_err(|error| failed(&ca_key, error))?;
+    write_new(&folder.join(CA_CERTIFICATE), &local::make_certificate(&text, Utc::now())?)?;
     let secret: [u8; 32] = rand::rng().random();
     write_new(&folder.join(HOST_KEY_SECRET), &secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }

@@ -12,6 +12,7 @@ mod http;
 pub mod keys;
 mod ssh;
 mod table;
+mod tls;
 
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub enum Error {
     Listen { address: std::net::SocketAddr, error: std::io::Error },
     #[error("gateway.spool: {folder}: {error}")]
     Spool { folder: String, error: std::io::Error },
+    #[error("the gateway's certificate: {0}")]
+    Certificate(tls::Failed),
 }
 
 /// Listening already, serving nobody yet.

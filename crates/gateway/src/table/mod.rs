@@ -87,7 +87,7 @@ impl Table {
     }
 
     /// What a route says now; `None` when it is gone.
-    fn set_route(&self, id: ContainerId, route: Option<Target>) {
+    pub(crate) fn set_route(&self, id: ContainerId, route: Option<Target>) {
         let mut known = self.known_mut();
         let old = known.targets.get(&id).map(|sender| sender.borrow().clone());
         for key in old.iter().flat_map(|old| &old.ssh.keys) {
@@ -113,7 +113,7 @@ impl Table {
     }
 
     /// Where its pod is now.
-    fn set_address(&self, id: ContainerId, address: Option<IpAddr>) {
+    pub(crate) fn set_address(&self, id: ContainerId, address: Option<IpAddr>) {
         let mut known = self.known_mut();
         match address {
             Some(address) => known.addresses.insert(id, address),

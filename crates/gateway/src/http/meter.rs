@@ -1,0 +1,113 @@
+//! What is counted, and the stream that counts it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::connection::Io;
+
+/// A client that takes nothing of what it asked for.
+const STUCK: Duration = Duration::from_secs(5 * 60);
+
+pub(crate) fn request(tls: bool, status: StatusCode) {
+    let class = match status.as_u16() {
+        100..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("berth_gateway_requests_total", "protocol" => protocol(tls), "class" => class).increment(1);
+}
+
+pub(crate) fn handshake_failed() {
+    metrics::counter!("berth_gateway_handshake_failures_total").increment(1);
+}
+
+fn protocol(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
+/// A client's connection: counted while it is open, and given up when a write makes no progress.
+pub(crate) struct Metered {
+    io: Box<dyn Io>,
+    open: metrics::Gauge,
+    read: metrics::Counter,
+    written: metrics::Counter,
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Metered {
+    pub(crate) fn new(io: Box<dyn Io>, tls: bool) -> Self {
+        let protocol = protocol(tls);
+        let bytes = |direction| metrics::counter!("berth_gateway_bytes_total", "protocol" => protocol, "direction" => direction);
+        let open = metrics::gauge!("berth_gateway_connections", "protocol" => protocol);
+        open.increment(1.0);
+        Self { io, open, read: bytes("in"), written: bytes("out"), stuck: None }
+    }
+
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(result) => {
+                self.stuck = None;
+                if let Ok(written) = result {
+                    self.written.increment(written as u64);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                let timer =
+                    self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STUCK)));
+                timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.read.increment((buf.filled().len() - before) as u64);
+        result
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
