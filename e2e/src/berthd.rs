@@ -114,6 +114,13 @@ impl Berthd {
         self.folder.path().join("gateway").join(berth_gateway::keys::CA_CERTIFICATE)
     }
 
+    /// The key by which its gateway is known to SSH clients.
+    pub fn gateway_host_key(&self) -> String {
+        let file = self.folder.path().join("gateway").join(berth_gateway::keys::HOST_KEY);
+        let key = ssh_key::PrivateKey::read_openssh_file(&file).expect("the gateway's keys are made");
+        key.public_key().to_openssh().expect("a key is written")
+    }
+
     /// Settings over those that it has, for its next launch.
     pub fn configure(&mut self, settings: &[(&'static str, &str)]) {
         self.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));

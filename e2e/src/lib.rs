@@ -10,6 +10,7 @@ pub mod kubectl;
 pub mod private_registry;
 pub mod probe;
 pub mod public;
+pub mod ssh;
 pub mod streams;
 pub mod tcp_proxy;
 pub mod web;

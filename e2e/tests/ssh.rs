@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::Output;
 
 use berth_e2e::berthd::{Berthd, User};
+use berth_e2e::ssh::Client;
 use berth_e2e::{gateway, images, kubectl, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
 
 /// A berthd whose containers can be reached by the tests' gateway.
@@ -28,8 +28,7 @@ async fn berthd(image_volumes: &'static str) -> Berthd {
 /// One container and a client that can log in to it.
 struct Machine {
     namespace: String,
-    folder: TempDir,
-    port: u16,
+    client: Client,
 }
 
 impl Machine {
@@ -48,33 +47,21 @@ impl Machine {
     }
 
     async fn reach(namespace: String, id: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = folder.path().join("user");
-        let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(&key).status().await;
-        assert!(made.unwrap().success());
         let route = kubectl::run(&["-n", &namespace, "get", "route", id, "-o", "json"]).await;
         let route: Value = serde_json::from_str(&route).unwrap();
+        let client = Client::new().await;
         // The host key is the one that the gateway is told.
-        let host_key = route["spec"]["ssh"]["hostKey"].as_str().unwrap();
-        fs::write(folder.path().join("known_hosts"), format!("* {host_key}\n")).unwrap();
+        client.trust("*", route["spec"]["ssh"]["hostKey"].as_str().unwrap());
         let address =
             kubectl::run(&["-n", &namespace, "get", "pod", "machine-0", "-o", "jsonpath={.status.podIP}"]).await;
         let agent = format!("{address}:22022").parse().unwrap();
-        let public = fs::read_to_string(folder.path().join("user.pub")).unwrap();
-        let port = gateway::gateway(agent, id.parse().unwrap(), &public);
-        Self { namespace, folder, port }
+        let port = gateway::gateway(agent, id.parse().unwrap(), &client.user_key());
+        client.configure(&format!("Port {port}"));
+        Self { namespace, client }
     }
 
     fn client(&self, program: &str) -> Command {
-        let path = |name: &str| self.folder.path().join(name);
-        let mut command = Command::new(program);
-        command.args(["-F", "none", "-o"]).arg(format!("Port={}", self.port)).arg("-i").arg(path("user"));
-        command.arg("-o").arg(format!("UserKnownHostsFile={}", path("known_hosts").display()));
-        for option in ["StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes"] {
-            command.args(["-o", option]);
-        }
-        command.stdin(std::process::Stdio::null());
-        command
+        self.client.command(program)
     }
 
     async fn output(&self, command: &str) -> Output {
@@ -117,10 +104,10 @@ impl Machine {
 const HOST: &str = "root@127.0.0.1";
 
 async fn copied(machine: &Machine) {
-    let file = machine.folder.path().join("user.pub");
+    let file = machine.client.path("user.pub");
     let there = machine.client("scp").arg(&file).arg(format!("{HOST}:copied")).output().await.unwrap();
     assert!(there.status.success(), "{there:?}");
-    let back = machine.folder.path().join("back");
+    let back = machine.client.path("back");
     let fetched = machine.client("scp").arg(format!("{HOST}:copied")).arg(&back).output().await.unwrap();
     assert!(fetched.status.success(), "{fetched:?}");
     assert_eq!(fs::read(back).unwrap(), fs::read(file).unwrap());
@@ -144,9 +131,9 @@ async fn a_session_is_the_containers_own() {
         ann.settled(&id, "stopped").await;
         assert_eq!(ann.post(&id, "start").await.0, StatusCode::OK);
         ann.settled(&id, "running").await;
-        let known = fs::read(machine.folder.path().join("known_hosts")).unwrap();
+        let known = fs::read(machine.client.path("known_hosts")).unwrap();
         let again = Machine::reach(machine.namespace.clone(), &id).await;
-        assert_eq!(fs::read(again.folder.path().join("known_hosts")).unwrap(), known);
+        assert_eq!(fs::read(again.client.path("known_hosts")).unwrap(), known);
         assert_eq!(again.ssh("echo again").await, "again");
         ann.removed(&id).await;
     }

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use berth_grant::Grant;
+use berth_sshkit::{Gate, PAUSE, sound};
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 
 use super::Context;
 use super::forward::{self, Forwards, Place};
-use super::gate::{Gate, PAUSE};
 use super::link::Link;
 use super::session;
 
@@ -37,9 +37,7 @@ impl Client {
 
     /// The grant's keys and no others. The user's name says nothing: a session is the container's own user.
     fn judge(&self, key: &PublicKey, algorithm: &Algorithm) -> Auth {
-        // The signature's hash: SHA-1 is not accepted.
-        let sound = !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa);
-        if sound && self.peer.grant.keys.iter().any(|granted| granted == key.key_data()) {
+        if sound(algorithm) && self.peer.grant.keys.iter().any(|granted| granted == key.key_data()) {
             Auth::Accept
         } else {
             Auth::reject()

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_sshkit::{Gate, relay};
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
@@ -15,9 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Context;
-use super::gate::Gate;
 use super::link::Link;
-use super::relay::relay;
 use crate::link::{Ask, Bytes};
 
 /// For a connection to be made.

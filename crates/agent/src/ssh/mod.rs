@@ -4,13 +4,10 @@
 //! Nothing here is shared between connections but the nonces of grants, and each channel is a task of its own.
 
 mod admission;
-mod channel;
 mod client;
 mod config;
 mod forward;
-mod gate;
 mod link;
-mod relay;
 mod rescue;
 mod session;
 mod signals;
@@ -19,22 +16,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use berth_core::id::{ContainerId, Generation};
 use berth_grant::Audience;
+use berth_sshkit::{Budget, Gate};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use admission::Admission;
 use client::Client;
-use gate::Gate;
 
 use crate::say::say;
 
 /// Connections that are open at once, and those among them that have shown no grant yet.
 const MAX_OPEN: usize = 256;
 const MAX_UNKNOWN: usize = 64;
+/// Bytes of clients that nobody has taken yet.
+const MAX_WAITING: usize = 24 << 20;
 
 /// What `serve` is told of SSH.
 #[derive(Debug, Clone)]
@@ -59,7 +57,7 @@ pub(crate) struct Context {
     /// Sessions and forwarded connections, of all connections together.
     channels: Arc<Semaphore>,
     /// Bytes of clients that nobody has taken yet.
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Budget>,
 }
 
 /// Listens and serves until the process ends.
@@ -81,7 +79,7 @@ pub fn serve_ssh(settings: &Settings) -> io::Result<()> {
             link: settings.link.clone(),
             disk: settings.disk.clone(),
             channels: Arc::new(Semaphore::new(MAX_OPEN * 2)),
-            waiting: Arc::default(),
+            waiting: Budget::new(MAX_WAITING),
         });
         let (open, unknown) = (Arc::new(Semaphore::new(MAX_OPEN)), Arc::new(Semaphore::new(MAX_UNKNOWN)));
         loop {

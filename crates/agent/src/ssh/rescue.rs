@@ -6,12 +6,11 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use berth_sshkit::{Gate, Inlet, Writer, read_from};
 use russh::{ChannelMsg, ChannelReadHalf};
 use rustix::fs::statvfs;
 
 use super::Context;
-use super::channel::{Inlet, Writer, read_from};
-use super::gate::Gate;
 use crate::link::{Run, Terminal};
 
 pub(super) const BANNER: &str = "\

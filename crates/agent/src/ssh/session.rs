@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_sshkit::{Gate, Inlet, Writer, read_from};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, Pty};
 use rustix::termios::tcsetwinsize;
@@ -15,9 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::channel::{Inlet, Writer, read_from};
 use super::forward::{accept, listening};
-use super::gate::Gate;
 use super::link::Link;
 use super::{Context, rescue, signals};
 use crate::link::{Answer, Ask, Bytes, Ended, Run, Size, Start, Terminal};

@@ -10,13 +10,14 @@ use russh::{ChannelId, ChannelWriteHalf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use super::gate::Gate;
+use crate::Gate;
 
-pub(super) type Writer = Arc<ChannelWriteHalf<Msg>>;
+pub type Writer = Arc<ChannelWriteHalf<Msg>>;
 
 /// Pieces smaller than this are put together.
 const PIECE: usize = 4096;
 
+#[derive(Debug)]
 struct Queue {
     gate: Arc<Gate>,
     channel: ChannelId,
@@ -24,7 +25,7 @@ struct Queue {
     changed: Notify,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     pieces: VecDeque<BytesMut>,
     /// Nothing more is given.
@@ -40,20 +41,22 @@ impl Queue {
 }
 
 /// Into a destination. Dropping it closes that, once everything was taken.
-pub(super) struct Inlet(Arc<Queue>);
+#[derive(Debug)]
+pub struct Inlet(Arc<Queue>);
 
 /// What [`Inlet`] was given.
-pub(super) struct Waiting(Arc<Queue>);
+#[derive(Debug)]
+pub struct Waiting(Arc<Queue>);
 
 impl Inlet {
-    pub(super) fn new(gate: Arc<Gate>, channel: ChannelId) -> (Self, Waiting) {
+    pub fn new(gate: Arc<Gate>, channel: ChannelId) -> (Self, Waiting) {
         let queue = Queue { gate, channel, state: Mutex::default(), changed: Notify::new() };
         let queue = Arc::new(queue);
         (Self(queue.clone()), Waiting(queue))
     }
 
     /// A destination that is gone takes everything, as a closed pipe does for whoever does not look.
-    pub(super) fn give(&self, data: Bytes) {
+    pub fn give(&self, data: Bytes) {
         let mut state = self.0.state();
         if state.gone {
             return;
@@ -77,7 +80,7 @@ impl Drop for Inlet {
 
 impl Waiting {
     /// Until all is written, or the destination takes no more.
-    pub(super) async fn write_to(self, mut destination: impl AsyncWrite + Unpin) {
+    pub async fn write_to(self, mut destination: impl AsyncWrite + Unpin) {
         while let Some(piece) = self.next().await {
             let written = destination.write_all(&piece).await;
             self.0.gate.remove(self.0.channel, piece.len());
@@ -114,7 +117,7 @@ impl Drop for Waiting {
 }
 
 /// Until the source ends, or nobody wants more of it. `extended` is 1 for standard error.
-pub(super) async fn read_from(mut source: impl AsyncRead + Unpin, writer: Writer, extended: Option<u32>) {
+pub async fn read_from(mut source: impl AsyncRead + Unpin, writer: Writer, extended: Option<u32>) {
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(32 * 1024);

@@ -13,34 +13,46 @@ use std::time::Duration;
 use russh::ChannelId;
 
 /// Bytes that a client may send ahead on one channel.
-pub(super) const WINDOW: u32 = 2 << 20;
+pub const WINDOW: u32 = 2 << 20;
 /// The library widens a window once less than half of the size is left: with 2, when nothing is.
 const CLOSED: u32 = 2;
 /// Between two widenings of that size, so that a stuck channel costs no work.
-pub(super) const PAUSE: Duration = Duration::from_millis(10);
-/// Bytes that may wait for one destination before its window is closed, and for all of this agent.
+pub const PAUSE: Duration = Duration::from_millis(10);
+/// Bytes that may wait for one destination before its window is closed.
 const LIMIT: usize = WINDOW as usize;
-const LIMIT_OF_ALL: usize = 24 << 20;
+
+/// Bytes that may wait for all destinations of a process together, before every window is closed.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Budget {
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+    }
+}
 
 /// Of one connection.
 #[derive(Debug)]
-pub(super) struct Gate {
-    all: Arc<AtomicUsize>,
+pub struct Gate {
+    all: Arc<Budget>,
     waiting: Mutex<HashMap<ChannelId, usize>>,
 }
 
 impl Gate {
     /// `all` is shared by every connection.
-    pub(super) fn new(all: Arc<AtomicUsize>) -> Arc<Self> {
+    pub fn new(all: Arc<Budget>) -> Arc<Self> {
         Arc::new(Self { all, waiting: Mutex::default() })
     }
 
-    pub(super) fn add(&self, channel: ChannelId, bytes: usize) {
+    pub fn add(&self, channel: ChannelId, bytes: usize) {
         *self.waiting().entry(channel).or_default() += bytes;
-        self.all.fetch_add(bytes, Ordering::Relaxed);
+        self.all.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn remove(&self, channel: ChannelId, bytes: usize) {
+    pub fn remove(&self, channel: ChannelId, bytes: usize) {
         let mut waiting = self.waiting();
         if let Some(left) = waiting.get_mut(&channel) {
             *left -= bytes;
@@ -48,17 +60,17 @@ impl Gate {
                 waiting.remove(&channel);
             }
         }
-        self.all.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The size to which windows are widened next.
-    pub(super) fn size(&self, channel: ChannelId) -> u32 {
+    pub fn size(&self, channel: ChannelId) -> u32 {
         let own = self.waiting().get(&channel).copied().unwrap_or(0);
-        if own > LIMIT || self.all.load(Ordering::Relaxed) > LIMIT_OF_ALL { CLOSED } else { WINDOW }
+        if own > LIMIT || self.all.used.load(Ordering::Relaxed) > self.all.limit { CLOSED } else { WINDOW }
     }
 
     /// Whether bytes came one by one because the channel is stuck.
-    pub(super) fn is_closed(&self, channel: ChannelId, bytes: usize) -> bool {
+    pub fn is_closed(&self, channel: ChannelId, bytes: usize) -> bool {
         bytes <= CLOSED as usize && self.size(channel) == CLOSED
     }
 

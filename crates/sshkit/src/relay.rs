@@ -9,14 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::channel::{Inlet, read_from};
-use super::gate::Gate;
+use crate::{Gate, Inlet, read_from};
 
 /// What a client has sent is still delivered once it has closed the channel or left, within this time.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+pub const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Until both directions have ended, or the client closes the channel.
-pub(super) async fn relay(
+pub async fn relay(
     channel: Channel<Msg>,
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     gate: Arc<Gate>,

@@ -1,0 +1,114 @@
+//! The life of one person's connection, from its first byte to the line that says how it went.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use russh::Disconnect;
+use russh::server::Handle;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::ended::{Ended, Reason};
+use super::name::{Named, Way};
+use super::server::Server;
+use super::wire::Wire;
+use super::{Ssh, words};
+
+/// For a person, or their agent's confirmation, to log in.
+const GRACE: Duration = Duration::from_secs(20);
+/// For the last words to be read, before a connection is cut.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Who has logged in.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    /// `SHA256:…`
+    pub(super) fingerprint: String,
+    pub(super) named: Named,
+}
+
+pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
+    let ticket = ssh.unknown.enter(from.ip());
+    let started = Utc::now();
+    let _open = Counted::new();
+    let cut = CancellationToken::new();
+    let _at_the_end = cut.clone().drop_guard();
+    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
+    let (wire, passed) = Wire::new(stream, &cut);
+    let (tell, told) = oneshot::channel();
+    let server = Server::new(ssh.clone(), from, local.ip(), tell);
+    let session = async {
+        if let Ok(session) = russh::server::run_stream(ssh.server.clone(), wire, server).await {
+            let _ended = session.await;
+        }
+    };
+    tokio::pin!(session);
+    let login = tokio::select! {
+        login = told => login.map_err(|_refused| "refused"),
+        () = &mut session => Err("left"),
+        () = ticket.pushed_out() => Err("busy"),
+        () = sleep(GRACE) => Err("slow"),
+    };
+    drop(ticket);
+    count(login.as_ref().err().copied().unwrap_or("accepted"));
+    let Ok((login, handle)) = login else { return };
+
+    let reason = tokio::select! {
+        () = &mut session => Reason::Left,
+        () = withdrawn(&ssh, &login) => {
+            let _cut = timeout(LAST_WORDS, async { tokio::join!(say_goodbye(&handle, words::WITHDRAWN), &mut session) }).await;
+            Reason::Withdrawn
+        }
+        () = ssh.stop.cancelled() => {
+            let _cut = timeout(LAST_WORDS, say_goodbye(&handle, words::STOPPING)).await;
+            Reason::Stopping
+        }
+    };
+    let (container, way) = match login.named {
+        Named::Container(id, way) => (Some(id), Some(way)),
+        // Each of its destinations has a line of its own.
+        Named::Jump => (None, Some(Way::Jump)),
+        Named::Other | Named::Unclear | Named::Nobody => (None, None),
+    };
+    let owner = container.and_then(|id| ssh.shared.table.get(id)).map(|entry| entry.now().owner);
+    let (up, down) = passed.both();
+    Ended { who: login.fingerprint, container, owner, way, from, up, down, started, ended: Utc::now(), reason }
+        .record();
+}
+
+/// Until the ground is gone on which this person was let in. A jump's destinations look after themselves.
+async fn withdrawn(ssh: &Ssh, login: &Login) {
+    let Named::Container(id, _) = login.named else { return pending().await };
+    if let Some(entry) = ssh.shared.table.get(id) {
+        entry.until_not(|target| target.accepts(&login.fingerprint)).await;
+    }
+}
+
+async fn say_goodbye(handle: &Handle, words: &str) {
+    let _gone = handle.disconnect(Disconnect::ByApplication, words.to_owned(), "en".to_owned()).await;
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("berth_gateway_connections_total", "protocol" => "ssh", "outcome" => outcome).increment(1);
+}
+
+/// An open connection, in the metrics.
+struct Counted(());
+
+impl Counted {
+    fn new() -> Self {
+        metrics::gauge!("berth_gateway_connections", "protocol" => "ssh").increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("berth_gateway_connections", "protocol" => "ssh").decrement(1.0);
+    }
+}
