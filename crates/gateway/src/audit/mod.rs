@@ -58,11 +58,16 @@ pub(crate) struct Open {
 }
 
 impl Log {
+    /// Never waits: whoever ends a connection must not hang on the disk.
+    pub(crate) fn tell(&self, ended: Connection) {
+        if let Err(error) = self.0.try_send(ended) {
+            lost(1, &error.to_string());
+        }
+    }
+
     /// `key` is the fingerprint of who logged in; that is the container's owner.
     pub(crate) fn open(&self, spoken: Spoken, target: &Target, key: Option<&str>, from: IpAddr) -> Arc<Open> {
         let owner = || (target.owner, Username::from_stored(target.username.clone()));
-        metrics::gauge!("berth_gateway_connections", "protocol" => protocol(spoken)).increment(1);
-        metrics::counter!("berth_gateway_connections_total", "protocol" => protocol(spoken)).increment(1);
         Arc::new(Open {
             log: self.clone(),
             spoken,
@@ -93,11 +98,6 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
-        let protocol = protocol(self.spoken);
-        metrics::gauge!("berth_gateway_connections", "protocol" => protocol).decrement(1);
-        metrics::counter!("berth_gateway_bytes_total", "protocol" => protocol, "direction" => "in").increment(bytes_in);
-        metrics::counter!("berth_gateway_bytes_total", "protocol" => protocol, "direction" => "out")
-            .increment(bytes_out);
         let ended = Connection {
             id: ConnectionId::from_random(rand::rng().random()),
             spoken: self.spoken,
@@ -110,18 +110,7 @@ impl Drop for Open {
             bytes_in,
             bytes_out,
         };
-        if let Err(error) = self.log.0.try_send(ended) {
-            lost(1, &error.to_string());
-        }
-    }
-}
-
-fn protocol(spoken: Spoken) -> &'static str {
-    match spoken {
-        Spoken::Ssh => "ssh",
-        Spoken::Http => "http",
-        Spoken::Https => "https",
-        Spoken::Tcp => "tcp",
+        self.log.tell(ended);
     }
 }
 
