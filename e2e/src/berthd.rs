@@ -45,6 +45,31 @@ pub struct Setup {
     pub settings: Vec<(&'static str, String)>,
 }
 
+/// A gateway alone.
+#[derive(Debug)]
+pub struct Replica {
+    folder: TempDir,
+    pub address: Ipv4Addr,
+    process: Child,
+}
+
+impl Replica {
+    /// Reports that are still on its disk.
+    pub fn spooled(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("spool")).map_or(0, Iterator::count)
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ended = self.process.kill().and_then(|()| self.process.wait());
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("log"));
+            eprintln!("the replica's log:\n{}", log.unwrap_or_default());
+        }
+    }
+}
+
 /// One user of it.
 #[derive(Debug, Clone)]
 pub struct User<'a> {
@@ -102,6 +127,28 @@ impl Berthd {
         self.settings.push(("BERTH_GATEWAY__KEYS", keys.display().to_string()));
         self.settings.push(("BERTH_GATEWAY__ADDRESSES", addresses));
         self.settings.push(("BERTH_GATEWAY__SPOOL", self.folder.path().join("spool").display().to_string()));
+    }
+
+    /// One more gateway, a process of its own with its own credentials and the keys of this one: a replica.
+    pub fn replica(&self, kubeconfig: &Path) -> Replica {
+        let address = loopback();
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let process = Command::new("setpriv")
+            .arg("--pdeathsig=KILL")
+            .arg(program())
+            .arg("gateway")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .env("BERTH_KUBECONFIG", kubeconfig)
+            .env("BERTH_SERVER__METRICS_LISTEN", format!("127.0.0.1:{}", free_port()))
+            .env("BERTH_GATEWAY__ADDRESSES", format!("[\"{address}\"]"))
+            .env("BERTH_GATEWAY__API", &self.address)
+            .env("BERTH_GATEWAY__SPOOL", folder.path().join("spool"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("berthd is built");
+        Replica { folder, address, process }
     }
 
     /// Where its gateway listens, if it has one.

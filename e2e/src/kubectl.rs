@@ -3,8 +3,12 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use kube::config::Kubeconfig;
+use secrecy::SecretString;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+
+use crate::berthd::service_kubeconfig;
 
 /// The program and its words: the node's own where it was built here.
 pub fn words(words: &[&str]) -> Vec<String> {
@@ -35,6 +39,15 @@ pub async fn run(words: &[&str]) -> String {
     let output = command(words).output().await.expect("kubectl runs");
     assert!(output.status.success(), "kubectl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Writes credentials of another service account of ours to a file.
+pub async fn credentials_of(name: &str, file: &Path) {
+    let token = run(&["-n", "berth-system", "create", "token", name, "--duration=2h"]).await;
+    let mut config = Kubeconfig::read_from(service_kubeconfig()).expect("the service account's kubeconfig");
+    config.auth_infos[0].auth_info.get_or_insert_default().token = Some(SecretString::from(token));
+    let text = serde_json::to_string(&config).expect("a kubeconfig as JSON");
+    std::fs::write(file, text).expect("a kubeconfig");
 }
 
 /// Applies objects; `None` when the cluster refuses.

@@ -5,8 +5,6 @@ mod report;
 mod spool;
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use berth_core::connection::{Connection, ConnectionId, Spoken};
@@ -42,7 +40,7 @@ pub(crate) fn log() -> (Log, Ended) {
     (Log(sender), Ended(receiver))
 }
 
-/// A connection that is open. It is recorded when the last who holds it lets go, however that comes.
+/// A connection that is open. It is recorded when it is dropped, however that comes.
 #[derive(Debug)]
 pub(crate) struct Open {
     log: Log,
@@ -53,22 +51,15 @@ pub(crate) struct Open {
     from: IpAddr,
     started: DateTime<Utc>,
     since: Instant,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 impl Log {
-    /// Never waits: whoever ends a connection must not hang on the disk.
-    pub(crate) fn tell(&self, ended: Connection) {
-        if let Err(error) = self.0.try_send(ended) {
-            lost(1, &error.to_string());
-        }
-    }
-
     /// `key` is the fingerprint of who logged in; that is the container's owner.
-    pub(crate) fn open(&self, spoken: Spoken, target: &Target, key: Option<&str>, from: IpAddr) -> Arc<Open> {
+    pub(crate) fn open(&self, spoken: Spoken, target: &Target, key: Option<&str>, from: IpAddr) -> Open {
         let owner = || (target.owner, Username::from_stored(target.username.clone()));
-        Arc::new(Open {
+        Open {
             log: self.clone(),
             spoken,
             container: target.id,
@@ -77,27 +68,26 @@ impl Log {
             from,
             started: Utc::now(),
             since: Instant::now(),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
-        })
+            bytes_in: 0,
+            bytes_out: 0,
+        }
     }
 }
 
 impl Open {
     /// Bytes from the visitor.
-    pub(crate) fn received(&self, bytes: usize) {
-        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.bytes_in += bytes;
     }
 
     /// Bytes to the visitor.
-    pub(crate) fn sent(&self, bytes: usize) {
-        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
         let ended = Connection {
             id: ConnectionId::from_random(rand::rng().random()),
             spoken: self.spoken,
@@ -107,10 +97,13 @@ impl Drop for Open {
             from: self.from,
             started: self.started,
             lasted: chrono::TimeDelta::from_std(self.since.elapsed()).unwrap_or_default(),
-            bytes_in,
-            bytes_out,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
         };
-        self.log.tell(ended);
+        // Never waits: whoever ends a connection must not hang on the disk.
+        if let Err(error) = self.log.0.try_send(ended) {
+            lost(1, &error.to_string());
+        }
     }
 }
 

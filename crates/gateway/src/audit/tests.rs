@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -59,7 +59,7 @@ async fn what_ended_while_the_api_was_down_is_reported_once_by_the_next_gateway(
 
     let spool = Spool::open(folder.path()).unwrap();
     let (log, ended) = log();
-    let open = log.open(Spoken::Ssh, &container, Some("SHA256:abc"), [192, 0, 2, 7].into());
+    let mut open = log.open(Spoken::Ssh, &container, Some("SHA256:abc"), [192, 0, 2, 7].into());
     open.received(5);
     open.sent(9);
     drop(open);

@@ -18,6 +18,7 @@ use super::forward;
 use super::meter::Metered;
 use super::routing::Ground;
 use super::strict::{self, Strict};
+use super::tally::Tally;
 
 /// To the end of a head, and from one request to the next.
 const HEAD: Duration = Duration::from_secs(15);
@@ -55,12 +56,14 @@ pub(crate) struct Visit {
     /// Requests under way, counted until their answers' ends.
     pub(crate) active: watch::Sender<usize>,
     pub(crate) stop: CancellationToken,
+    pub(crate) tally: Arc<Tally>,
     /// Of h1 alone: what stands under hyper's own reading.
     pub(crate) control: Option<Arc<strict::Control>>,
 }
 
 pub(crate) async fn serve(context: Arc<Context>, io: Box<dyn Io>, door: Door, h2: bool, stop: CancellationToken) {
-    let io = Metered::new(io, door.tls);
+    let tally = Arc::<Tally>::default();
+    let io = Metered::new(io, door.tls, tally.clone());
     let control = (!h2).then(Arc::<strict::Control>::default);
     let visit = Arc::new(Visit {
         context,
@@ -68,6 +71,7 @@ pub(crate) async fn serve(context: Arc<Context>, io: Box<dyn Io>, door: Door, h2
         ground: watch::Sender::new(None),
         active: watch::Sender::new(0),
         stop,
+        tally,
         control: control.clone(),
     });
     let service = {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_core::connection::Spoken;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -116,7 +117,7 @@ fn host(request: &Request<Incoming>) -> Result<String, Refusal> {
     target.or(line).map(str::to_owned).ok_or(Refusal::Malformed("it has no Host"))
 }
 
-/// From now on the connection ends when this ground does.
+/// From now on the connection ends when this ground does, and its bytes are those of this container.
 fn stand_on(visit: &Visit, ground: &Ground) {
     visit.ground.send_if_modified(|now| {
         let new = now.as_ref().is_none_or(|now| now.key() != ground.key());
@@ -125,6 +126,11 @@ fn stand_on(visit: &Visit, ground: &Ground) {
         }
         new
     });
+    if let Some(target) = ground.target() {
+        let spoken = if visit.door.tls { Spoken::Https } else { Spoken::Http };
+        let open = || visit.context.shared.log.open(spoken, &target, None, visit.door.peer.ip());
+        visit.tally.stand_on(target.id, open);
+    }
 }
 
 /// Whether it is to be sent by h2, too: only gRPC asks for that, because no h1 server could answer it.

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::connection::Io;
+use super::tally::Tally;
 
 /// A client that takes nothing of what it asked for.
 const STUCK: Duration = Duration::from_secs(5 * 60);
@@ -40,15 +42,16 @@ pub(crate) struct Metered {
     read: metrics::Counter,
     written: metrics::Counter,
     stuck: Option<Pin<Box<Sleep>>>,
+    tally: Arc<Tally>,
 }
 
 impl Metered {
-    pub(crate) fn new(io: Box<dyn Io>, tls: bool) -> Self {
+    pub(crate) fn new(io: Box<dyn Io>, tls: bool, tally: Arc<Tally>) -> Self {
         let protocol = protocol(tls);
         let bytes = |direction| metrics::counter!("berth_gateway_bytes_total", "protocol" => protocol, "direction" => direction);
         let open = metrics::gauge!("berth_gateway_connections", "protocol" => protocol);
         open.increment(1.0);
-        Self { io, open, read: bytes("in"), written: bytes("out"), stuck: None }
+        Self { io, open, read: bytes("in"), written: bytes("out"), stuck: None, tally }
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -57,6 +60,7 @@ impl Metered {
                 self.stuck = None;
                 if let Ok(written) = result {
                     self.written.increment(written as u64);
+                    self.tally.sent(written);
                 }
                 Poll::Ready(result)
             }
@@ -79,7 +83,9 @@ impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.read.increment((buf.filled().len() - before) as u64);
+        let read = buf.filled().len() - before;
+        self.read.increment(read as u64);
+        self.tally.received(read);
         result
     }
 }

@@ -11,6 +11,7 @@ mod meter;
 mod pool;
 mod routing;
 mod strict;
+mod tally;
 mod tunnel;
 
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! Where a request leads: by the name it speaks to and the port that it came to, and by nothing else.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::uri::Authority;
 
@@ -32,6 +33,11 @@ pub(crate) struct Key {
 impl Ground {
     pub(crate) fn is_api(&self) -> bool {
         self.entry.is_none()
+    }
+
+    /// The container as it is now; none for the API.
+    pub(crate) fn target(&self) -> Option<Arc<Target>> {
+        self.entry.as_ref().map(Entry::now)
     }
 
     pub(crate) fn key(&self) -> Key {

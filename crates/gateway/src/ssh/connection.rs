@@ -1,11 +1,11 @@
-//! The life of one person's connection, from its first byte to the line that says how it went.
+//! The life of one person's connection, from its first byte to its line in the audit log.
 
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use berth_core::connection::Spoken;
 use russh::Disconnect;
 use russh::server::Handle;
 use tokio::net::TcpStream;
@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::ended::{Ended, Reason};
-use super::name::{Named, Way};
+use super::ended::Reason;
+use super::name::Named;
 use super::server::Server;
 use super::wire::Wire;
 use super::{Ssh, words};
@@ -34,7 +34,6 @@ pub(super) struct Login {
 
 pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
     let ticket = ssh.unknown.enter(from.ip());
-    let started = Utc::now();
     let _open = Counted::new();
     let cut = CancellationToken::new();
     let _at_the_end = cut.clone().drop_guard();
@@ -58,6 +57,13 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
     count(login.as_ref().err().copied().unwrap_or("accepted"));
     let Ok((login, handle)) = login else { return };
 
+    let entry = match login.named {
+        Named::Container(id, _) => ssh.shared.table.get(id),
+        // Each of its destinations has a line of its own in the audit log.
+        Named::Jump | Named::Other | Named::Unclear | Named::Nobody => None,
+    };
+    let recorded =
+        entry.map(|entry| ssh.shared.log.open(Spoken::Ssh, &entry.now(), Some(&login.fingerprint), from.ip()));
     let reason = tokio::select! {
         () = &mut session => Reason::Left,
         () = withdrawn(&ssh, &login) => {
@@ -69,16 +75,12 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
             Reason::Stopping
         }
     };
-    let (container, way) = match login.named {
-        Named::Container(id, way) => (Some(id), Some(way)),
-        // Each of its destinations has a line of its own.
-        Named::Jump => (None, Some(Way::Jump)),
-        Named::Other | Named::Unclear | Named::Nobody => (None, None),
-    };
-    let owner = container.and_then(|id| ssh.shared.table.get(id)).map(|entry| entry.now().owner);
     let (up, down) = passed.both();
-    Ended { who: login.fingerprint, container, owner, way, from, up, down, started, ended: Utc::now(), reason }
-        .record();
+    if let Some(mut recorded) = recorded {
+        recorded.received(up);
+        recorded.sent(down);
+    }
+    tracing::debug!(%from, who = login.fingerprint, named = ?login.named, ?reason, "an SSH connection ended");
 }
 
 /// Until the ground is gone on which this person was let in. A jump's destinations look after themselves.

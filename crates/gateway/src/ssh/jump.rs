@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use berth_core::connection::Spoken;
 use berth_sshkit::{Gate, relay};
-use chrono::Utc;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio_util::sync::CancellationToken;
 
-use super::ended::{Ended, Reason};
-use super::name::{Way, destination};
+use super::ended::Reason;
+use super::name::destination;
 use super::wire::Wire;
 use super::{Ssh, words};
 use crate::agent;
@@ -48,7 +48,7 @@ impl Jumper {
             Ok(stream) => stream,
             Err(why) => return reply.reject(failed(words::unreached(&target, &why))).await,
         };
-        let started = Utc::now();
+        let mut recorded = self.ssh.shared.log.open(Spoken::Ssh, &target, Some(&self.fingerprint), self.from.ip());
         // Read from the container is what goes to the person.
         let (wire, passed) = Wire::new(stream, &CancellationToken::new());
         let id = channel.id();
@@ -61,20 +61,9 @@ impl Jumper {
             }
         };
         let (down, up) = passed.both();
-        let (container, owner, way) = (Some(target.id), Some(target.owner), Some(Way::Jump));
-        Ended {
-            who: self.fingerprint,
-            container,
-            owner,
-            way,
-            from: self.from,
-            up,
-            down,
-            started,
-            ended: Utc::now(),
-            reason,
-        }
-        .record();
+        recorded.received(up);
+        recorded.sent(down);
+        tracing::debug!(from = %self.from, who = self.fingerprint, container = %target.id, ?reason, "a jump ended");
     }
 }
 
