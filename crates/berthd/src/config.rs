@@ -101,6 +101,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
     check(&config)?;
     let credentials = config.registry.credentials();
     let credentials = credentials.map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
+    share_keys(&mut config)?;
     if let Some(ssh) = &config.cluster.ssh {
         let keys = berth_grant::GatewayKeys::parse(&ssh.gateway_keys);
         let wrong = |line| format!("line {line} is no ed25519 key as .pub files have it");
@@ -108,7 +109,6 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
             Some(keys.map_err(|line| Error::Value { key: "cluster.ssh.gateway_keys", detail: wrong(line) })?);
     }
     let registry = config.api.images.registry.clone();
-    share_keys(&mut config)?;
     config.cluster.pulls = credentials.map(|credentials| Pulls { registry, credentials });
     Ok(config)
 }

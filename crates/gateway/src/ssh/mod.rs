@@ -77,16 +77,20 @@ impl Listeners {
         for listener in self.0 {
             listeners.spawn(accept(ssh.clone(), listener));
         }
-        stop.cancelled().await;
+        listeners.join_all().await;
     }
 }
 
-/// Without end; the connections end with it.
+/// Until the gateway stops, and every connection has had its last words.
 async fn accept(ssh: Arc<Ssh>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ssh.stop.cancelled() => break,
+        };
+        match accepted {
             Ok((stream, from)) => drop(connections.spawn(connection::run(ssh.clone(), stream, from))),
             Err(error) => {
                 tracing::warn!(%error, "SSH connections cannot be accepted");
@@ -94,4 +98,5 @@ async fn accept(ssh: Arc<Ssh>, listener: TcpListener) {
             }
         }
     }
+    while connections.join_next().await.is_some() {}
 }
