@@ -9,7 +9,7 @@ gateway, container, key, host_key, name = sys.argv[1:]
 
 
 async def main():
-    trusted = ([host_key], [], [])
+    trusted = ([asyncssh.import_public_key(host_key)], [], [])
     async with asyncssh.connect(gateway, username=container, client_keys=[key], known_hosts=trusted, agent_path=None) as c:
         done = await c.run("echo hello; echo apart >&2; exit 7")
         assert (done.stdout, done.stderr, done.exit_status) == ("hello\n", "apart\n", 7), done
@@ -41,8 +41,8 @@ async def main():
         try:
             await c.open_connection("127.0.0.1", 9)
             raise AssertionError("nobody listens there")
-        except asyncssh.ChannelOpenError:
-            pass
+        except asyncssh.ChannelOpenError as error:
+            assert "refused" in str(error), error
 
         # Somebody who does not read, and somebody who is not read, hold up nobody else.
         _, deaf = await c.open_connection("127.0.0.1", 3001)
@@ -54,7 +54,7 @@ async def main():
         for _ in range(5):
             assert (await asyncio.wait_for(c.run("echo alive"), 10)).stdout == "alive\n"
         print(f"beside stuck channels a command takes {(time.monotonic() - begun) / 5:.3f} s")
-        deaf.abort()
+        deaf.channel.abort()
         assert len(await loud.readexactly(8 << 20)) == 8 << 20
 
     # A jump: the inner session is the container's own.
