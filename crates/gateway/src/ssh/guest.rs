@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use russh::server::{ChannelOpenHandle, Msg};
-use russh::{Channel, ChannelMsg, ChannelOpenFailure, client};
+use russh::{Channel, ChannelMsg, client};
 
-use super::inner::{Doors, Inner};
+use super::inner::{Doors, Inner, refusal};
 use super::jump::{failed, prohibited};
 use super::pair;
 use super::requests::{Far, Session, Sessions};
@@ -90,8 +90,7 @@ pub(super) async fn forward(doors: Arc<Doors>, to: To, channel: Channel<Msg>, re
             let (incoming, writer) = ours.split();
             pair::run(channel, (incoming, Arc::new(writer)), doors.outer(), doors.gate(), None).await;
         }
-        Err(russh::Error::ChannelOpenFailure(reason)) => reply.reject(reason).await,
-        Err(_gone) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+        Err(error) => reply.reject(refusal(inner, error).await).await,
     }
 }
 

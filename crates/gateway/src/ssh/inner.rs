@@ -9,9 +9,10 @@ use berth_sshkit::{Gate, WINDOW, preferred};
 use rand::RngExt;
 use russh::client::{self, AuthResult, ChannelOpenHandle, Config, Handler, Msg, Session};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, ChannelOpenFailure, server};
+use russh::{Channel, ChannelId, ChannelOpenFailure, server};
 use ssh_key::PublicKey;
 use ssh_key::private::Ed25519Keypair;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::places::Place;
@@ -52,6 +53,7 @@ pub(super) struct Doors {
 pub(super) struct Inner {
     pub(super) handle: client::Handle<Agent>,
     banner: Arc<Mutex<String>>,
+    refusal: oneshot::Receiver<String>,
     _place: Place,
 }
 
@@ -59,6 +61,16 @@ impl Inner {
     /// What the agent has to say before anything else.
     pub(super) fn banner(&self) -> String {
         self.banner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Why a channel to the agent did not come about.
+pub(super) async fn refusal(inner: Inner, error: russh::Error) -> ChannelOpenFailure {
+    let russh::Error::ChannelOpenFailure(kind) = error else { return ChannelOpenFailure::ConnectFailed };
+    // The library hands on the kind, and the words apart from it, a moment later.
+    match timeout(PATIENCE, inner.refusal).await {
+        Ok(Ok(reason)) => ChannelOpenFailure::Other { code: kind.code(), reason },
+        Ok(Err(_)) | Err(_) => kind,
     }
 }
 
@@ -89,7 +101,14 @@ impl Doors {
         let keys = vec![self.key.public_key().key_data().clone()];
         let stream = agent::open(&target, keys, self.from, &self.ssh.shared.keys).await.map_err(unreached)?;
         let banner = Arc::new(Mutex::new(String::new()));
-        let agent = Agent { host_key, banner: banner.clone(), outer: self.outer.clone(), gate: self.gate.clone() };
+        let (refuse, refusal) = oneshot::channel();
+        let agent = Agent {
+            refuse: Some(refuse),
+            host_key,
+            banner: banner.clone(),
+            outer: self.outer.clone(),
+            gate: self.gate.clone(),
+        };
         let log_in = async {
             let mut handle = client::connect_stream(self.ssh.client.clone(), stream, agent).await?;
             let key = PrivateKeyWithHashAlg::new(self.key.clone(), None);
@@ -99,7 +118,7 @@ impl Doors {
             }
         };
         match timeout(PATIENCE, log_in).await {
-            Ok(Ok(handle)) => Ok(Inner { handle, banner, _place: place }),
+            Ok(Ok(handle)) => Ok(Inner { handle, banner, refusal, _place: place }),
             Ok(Err(russh::Error::UnknownKey)) => {
                 tracing::error!(container = %target.id, "an agent has another host key than its route says");
                 Err(words::WRONG_HOST.to_owned())
@@ -117,6 +136,8 @@ impl Doors {
 #[derive(Debug)]
 pub(super) struct Agent {
     host_key: PublicKey,
+    /// Hears of the first channel that is refused; others are not asked for.
+    refuse: Option<oneshot::Sender<String>>,
     banner: Arc<Mutex<String>>,
     outer: server::Handle,
     gate: Arc<Gate>,
@@ -154,6 +175,20 @@ impl Handler for Agent {
 
     async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), Self::Error> {
         self.banner.lock().unwrap_or_else(PoisonError::into_inner).push_str(banner);
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _channel: ChannelId,
+        _reason: ChannelOpenFailure,
+        description: &str,
+        _language: &str,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if let Some(refuse) = self.refuse.take() {
+            let _nobody_waits = refuse.send(description.to_owned());
+        }
         Ok(())
     }
 

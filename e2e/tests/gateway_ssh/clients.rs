@@ -1,0 +1,34 @@
+//! Clients that are not OpenSSH.
+
+use berth_e2e::berthd::Berthd;
+use berth_e2e::ssh::Client;
+use tokio::process::Command;
+
+use super::{APEX, out};
+
+pub(super) async fn dropbear(client: &Client, berthd: &Berthd, id: &str) {
+    let key = client.path("dropbear").display().to_string();
+    let mut convert = Command::new("dropbearconvert");
+    let made = convert.args(["openssh", "dropbear"]).arg(client.path("user")).arg(&key).output().await.unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let gateway = berthd.gateway().to_string();
+    for user in [id.to_owned(), format!("root+{id}"), "root".to_owned()] {
+        let mut command = Command::new("dbclient");
+        command.env("HOME", client.path("")).args(["-y", "-y", "-i", &key]).arg(format!("{user}@{gateway}"));
+        let output = command.args(["hostname; exit 5"]).output().await.unwrap();
+        assert_eq!((out(&output).as_str(), output.status.code()), ("machine-0", Some(5)), "{user}: {output:?}");
+    }
+}
+
+/// asyncssh and paramiko, with what OpenSSH's own programs do not ask for.
+pub(super) async fn python(client: &Client, berthd: &Berthd, id: &str) {
+    for script in [include_str!("asyncssh.py"), include_str!("paramiko.py")] {
+        // Debian's, whatever else is on this machine: the packages are its.
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(["-W", "ignore", "-c", script]).arg(berthd.gateway().to_string()).arg(id);
+        command.arg(client.path("user")).arg(berthd.gateway_host_key()).arg(format!("{id}.{APEX}"));
+        let output = command.kill_on_drop(true).output().await.unwrap();
+        assert!(output.status.success(), "{}\n{}", out(&output), super::err(&output));
+        eprintln!("{}", out(&output));
+    }
+}
