@@ -113,6 +113,11 @@ fn lost(connections: u64, why: &str) {
 }
 
 impl Ended {
+    #[cfg(test)]
+    pub(crate) async fn next(&mut self) -> Option<Connection> {
+        self.0.recv().await
+    }
+
     /// Writes what has ended to the spool; after `stop` what is in the queue already, and returns.
     pub(crate) async fn spool(mut self, spool: &Spool, stop: &CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
