@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
+use berth_e2e::{kubectl, until};
 use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -64,4 +65,6 @@ async fn sessions_end_with_what_let_them_in() {
     let sessions = all_open(&client).await;
     assert_eq!(ann.delete(&id).await, StatusCode::OK);
     all_end(sessions, "the container is deleted").await;
+    let namespace = ann.namespace(&id);
+    until("the namespace to go", 60, async || (!kubectl::exists("namespace", &namespace).await).then_some(())).await;
 }

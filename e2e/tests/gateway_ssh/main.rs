@@ -13,7 +13,7 @@ use std::process::Output;
 use berth_e2e::berthd::{Berthd, User};
 use berth_e2e::ssh::Client;
 use berth_e2e::{kubectl, until};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const APEX: &str = "compute.berth.local";
@@ -121,5 +121,5 @@ async fn every_way_leads_to_the_container_with_every_tool() {
     opens(&client, "by-user").await;
     opens(&client, "by-jump").await;
     assert_eq!(berthd.gateway_host_key(), before);
-    assert_eq!(berthd.user(4600, "ann").delete(&id).await, StatusCode::OK);
+    berthd.user(4600, "ann").removed(&id).await;
 }
