@@ -57,7 +57,10 @@ impl Gateway {
     pub async fn run(self, client: Client, stop: CancellationToken) {
         let listed = Arc::new(Notify::new());
         let serve = async {
-            listed.notified().await;
+            tokio::select! {
+                () = listed.notified() => {}
+                () = stop.cancelled() => return,
+            }
             tracing::info!("the gateway serves");
             tokio::join!(
                 self.ssh.serve(self.shared.clone(), stop.clone()),
@@ -67,7 +70,6 @@ impl Gateway {
         tokio::select! {
             () = table::follow(client, self.shared.table.clone(), listed.clone()) => {}
             () = serve => {}
-            () = stop.cancelled() => {}
         }
     }
 }

@@ -11,12 +11,12 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::{add_key, err, machine, opens, set_ssh};
+use super::{add_key, err, flood, machine, opens, set_ssh};
 
 const SOON: Duration = Duration::from_secs(5);
 
 /// A session that runs.
-async fn open(client: &Client, way: &'static str) -> (&'static str, Child) {
+pub(super) async fn open(client: &Client, way: &'static str) -> (&'static str, Child) {
     let mut ssh = client.command("ssh");
     ssh.args([way, "echo open; exec sleep 1000"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut ssh = ssh.spawn().unwrap();
@@ -40,10 +40,11 @@ async fn all_end(sessions: Vec<(&'static str, Child)>, why: &str) {
 }
 
 #[tokio::test]
-async fn sessions_end_with_what_let_them_in() {
+async fn a_flood_keeps_nobody_out_and_sessions_end_with_what_let_them_in() {
     let berthd = Berthd::start_with_gateway(&[]).await;
     let ann = berthd.user(4620, "ann");
     let (client, id) = machine(&berthd, &ann).await;
+    flood::keeps_nobody_out(&client, &berthd).await;
 
     let sessions = all_open(&client).await;
     let keys = ann.call(Method::GET, &format!("/compute/containers/{id}/ssh"), None).await.1;

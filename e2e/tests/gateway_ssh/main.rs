@@ -116,6 +116,11 @@ async fn every_way_leads_to_the_container_with_every_tool() {
     // The same gateway after a restart.
     let before = berthd.gateway_host_key();
     let mut berthd = berthd;
+    let (_, session) = ends::open(&client, "by-user").await;
+    let pid = rustix::process::Pid::from_raw(berthd.pid().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = session.wait_with_output().await.unwrap();
+    assert!(err(&output).contains("the gateway is being restarted"), "{output:?}");
     berthd.kill();
     berthd.launch().await;
     opens(&client, "by-user").await;
