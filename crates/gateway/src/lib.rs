@@ -2,8 +2,6 @@
 //! of containers are their routes and the addresses of their pods, which it watches, so it serves on while everything else
 //! of Berth is down.
 
-#![allow(dead_code, reason = "what serves is being written")]
-
 mod agent;
 mod audit;
 mod config;
@@ -73,7 +71,10 @@ impl Gateway {
     pub async fn run(self, client: Client, stop: CancellationToken) {
         let listed = Arc::new(Notify::new());
         let serve = async {
-            listed.notified().await;
+            tokio::select! {
+                () = listed.notified() => {}
+                () = stop.cancelled() => return,
+            }
             tracing::info!("the gateway serves");
             tokio::join!(
                 self.dns.serve(self.shared.clone(), stop.clone()),

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
+use berth_e2e::{kubectl, until};
 use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::{add_key, err, machine, opens, set_ssh};
+use super::{add_key, err, flood, machine, opens, set_ssh};
 
 const SOON: Duration = Duration::from_secs(5);
 
 /// A session that runs.
-async fn open(client: &Client, way: &'static str) -> (&'static str, Child) {
+pub(super) async fn open(client: &Client, way: &'static str) -> (&'static str, Child) {
     let mut ssh = client.command("ssh");
     ssh.args([way, "echo open; exec sleep 1000"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut ssh = ssh.spawn().unwrap();
@@ -39,10 +40,11 @@ async fn all_end(sessions: Vec<(&'static str, Child)>, why: &str) {
 }
 
 #[tokio::test]
-async fn sessions_end_with_what_let_them_in() {
+async fn a_flood_keeps_nobody_out_and_sessions_end_with_what_let_them_in() {
     let berthd = Berthd::start_with_gateway(&[]).await;
     let ann = berthd.user(4620, "ann");
     let (client, id) = machine(&berthd, &ann).await;
+    flood::keeps_nobody_out(&client, &berthd).await;
 
     let sessions = all_open(&client).await;
     let keys = ann.call(Method::GET, &format!("/compute/containers/{id}/ssh"), None).await.1;
@@ -64,4 +66,6 @@ async fn sessions_end_with_what_let_them_in() {
     let sessions = all_open(&client).await;
     assert_eq!(ann.delete(&id).await, StatusCode::OK);
     all_end(sessions, "the container is deleted").await;
+    let namespace = ann.namespace(&id);
+    until("the namespace to go", 60, async || (!kubectl::exists("namespace", &namespace).await).then_some(())).await;
 }

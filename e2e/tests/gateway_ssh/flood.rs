@@ -3,24 +3,20 @@
 use std::time::Duration;
 
 use berth_e2e::berthd::Berthd;
-use reqwest::StatusCode;
+use berth_e2e::ssh::Client;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{machine, out};
+use super::out;
 
 const HALF_OPEN: usize = 2000;
 const SOON: Duration = Duration::from_secs(2);
 
-#[tokio::test]
-async fn two_thousand_half_open_connections_keep_nobody_out() {
+pub(super) async fn keeps_nobody_out(client: &Client, berthd: &Berthd) {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("as many files as there may be");
-    let berthd = Berthd::start_with_gateway(&[]).await;
-    let ann = berthd.user(4630, "ann");
-    let (client, id) = machine(&berthd, &ann).await;
     let before = berthd.memory();
     let mut crowd = Vec::new();
     for number in 0..HALF_OPEN {
@@ -43,6 +39,4 @@ async fn two_thousand_half_open_connections_keep_nobody_out() {
         );
     }
     eprintln!("{} KiB more memory for them", berthd.memory().saturating_sub(before));
-    drop(crowd);
-    assert_eq!(ann.delete(&id).await, StatusCode::OK);
 }

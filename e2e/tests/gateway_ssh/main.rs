@@ -13,7 +13,7 @@ use std::process::Output;
 use berth_e2e::berthd::{Berthd, User};
 use berth_e2e::ssh::Client;
 use berth_e2e::{kubectl, until};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const APEX: &str = "compute.berth.local";
@@ -116,10 +116,15 @@ async fn every_way_leads_to_the_container_with_every_tool() {
     // The same gateway after a restart.
     let before = berthd.gateway_host_key();
     let mut berthd = berthd;
+    let (_, session) = ends::open(&client, "by-user").await;
+    let pid = rustix::process::Pid::from_raw(berthd.pid().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = session.wait_with_output().await.unwrap();
+    assert!(err(&output).contains("the gateway is being restarted"), "{output:?}");
     berthd.kill();
     berthd.launch().await;
     opens(&client, "by-user").await;
     opens(&client, "by-jump").await;
     assert_eq!(berthd.gateway_host_key(), before);
-    assert_eq!(berthd.user(4600, "ann").delete(&id).await, StatusCode::OK);
+    berthd.user(4600, "ann").removed(&id).await;
 }

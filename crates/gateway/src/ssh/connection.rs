@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use berth_core::connection::Spoken;
@@ -40,22 +41,35 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
     let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
     let (wire, passed) = Wire::new(stream, &cut);
     let (tell, told) = oneshot::channel();
-    let server = Server::new(ssh.clone(), from, local.ip(), tell);
+    let refused = Arc::new(AtomicBool::new(false));
+    let server = Server::new(ssh.clone(), from, local.ip(), tell, refused.clone());
     let session = async {
         if let Ok(session) = russh::server::run_stream(ssh.server.clone(), wire, server).await {
             let _ended = session.await;
         }
     };
     tokio::pin!(session);
+    // The session ends before it has told of a login, or after.
     let login = tokio::select! {
-        login = told => login.map_err(|_refused| "refused"),
-        () = &mut session => Err("left"),
+        biased;
+        Ok(login) = told => Ok(login),
+        () = &mut session => Err(if refused.load(Ordering::Relaxed) { "refused" } else { "left" }),
         () = ticket.pushed_out() => Err("busy"),
         () = sleep(GRACE) => Err("slow"),
+        () = ssh.stop.cancelled() => Err("left"),
     };
     drop(ticket);
-    count(login.as_ref().err().copied().unwrap_or("accepted"));
-    let Ok((login, handle)) = login else { return };
+    let (login, handle) = match login {
+        Ok(login) => login,
+        Err(outcome) => return count(outcome),
+    };
+    let place = ssh.logins.take(login.fingerprint.clone());
+    count(if place.is_some() { "accepted" } else { "many" });
+    let Some(_place) = place else {
+        let farewell = async { tokio::join!(say_goodbye(&handle, words::TOO_MANY_LOGINS), &mut session) };
+        let _cut = timeout(LAST_WORDS, farewell).await;
+        return;
+    };
 
     let entry = match login.named {
         Named::Container(id, _) => ssh.shared.table.get(id),
@@ -71,7 +85,8 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
             Reason::Withdrawn
         }
         () = ssh.stop.cancelled() => {
-            let _cut = timeout(LAST_WORDS, say_goodbye(&handle, words::STOPPING)).await;
+            let farewell = async { tokio::join!(say_goodbye(&handle, words::STOPPING), &mut session) };
+            let _cut = timeout(LAST_WORDS, farewell).await;
             Reason::Stopping
         }
     };

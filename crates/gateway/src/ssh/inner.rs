@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use berth_core::id::ContainerId;
 use berth_sshkit::{Gate, WINDOW, preferred};
 use rand::RngExt;
 use russh::client::{self, AuthResult, ChannelOpenHandle, Config, Handler, Msg, Session};
@@ -54,7 +55,7 @@ pub(super) struct Inner {
     pub(super) handle: client::Handle<Agent>,
     banner: Arc<Mutex<String>>,
     refusal: oneshot::Receiver<String>,
-    _place: Place,
+    _place: Place<ContainerId>,
 }
 
 impl Inner {
@@ -96,7 +97,8 @@ impl Doors {
             tracing::debug!(container = %target.id, %why, "a container was not reached");
             words::unreached(&target, &why)
         };
-        let Some(host_key) = target.ssh.host_key.clone() else { return Err(unreached(Unreached::NoPod)) };
+        // Without one nothing says that who answers is the container.
+        let host_key = target.ssh.host_key.clone().ok_or(words::NO_HOST_KEY)?;
         let place = self.ssh.places.take(target.id).ok_or(words::TOO_MANY)?;
         let keys = vec![self.key.public_key().key_data().clone()];
         let stream = agent::open(&target, keys, self.from, &self.ssh.shared.keys).await.map_err(unreached)?;

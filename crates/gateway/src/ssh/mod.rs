@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_core::id::ContainerId;
 use berth_sshkit::Budget;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -47,7 +48,10 @@ struct Ssh {
     server: Arc<russh::server::Config>,
     client: Arc<russh::client::Config>,
     unknown: Arc<unknown::Unknown>,
-    places: Arc<places::Places>,
+    /// Connections to a container's agent.
+    places: Arc<places::Places<ContainerId>>,
+    /// Connections of people, by the fingerprint of their key.
+    logins: Arc<places::Places<String>>,
     waiting: Arc<Budget>,
     stop: CancellationToken,
 }
@@ -69,19 +73,17 @@ impl Listeners {
             client: Arc::new(inner::config()),
             unknown: Arc::default(),
             places: Arc::default(),
+            logins: Arc::default(),
             waiting: Budget::new(MAX_WAITING),
-            stop: stop.clone(),
+            stop,
             shared,
         });
-        let mut listeners = JoinSet::new();
-        for listener in self.0 {
-            listeners.spawn(accept(ssh.clone(), listener));
-        }
-        listeners.join_all().await;
+        let accepting: JoinSet<()> = self.0.into_iter().map(|listener| accept(ssh.clone(), listener)).collect();
+        accepting.join_all().await;
     }
 }
 
-/// Until the gateway stops, and every connection has had its last words.
+/// Until asked to stop; then the connections are told, and end.
 async fn accept(ssh: Arc<Ssh>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
@@ -98,5 +100,6 @@ async fn accept(ssh: Arc<Ssh>, listener: TcpListener) {
             }
         }
     }
-    while connections.join_next().await.is_some() {}
+    drop(listener);
+    connections.join_all().await;
 }

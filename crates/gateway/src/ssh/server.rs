@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use berth_core::id::ContainerId;
 use berth_sshkit::{Gate, PAUSE, server_config, sound};
@@ -11,8 +11,8 @@ use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty, Sig};
-use tokio::sync::oneshot;
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::connection::Login;
 use super::forwards::{Forwards, Place};
@@ -32,6 +32,9 @@ pub(super) fn config(keys: &Keys) -> Config {
     Config { max_auth_attempts: ATTEMPTS + 1, ..server_config(keys.host.clone()) }
 }
 
+/// Channels that one connection may have: as many as a container has places, and some that are only told so.
+const CHANNELS: usize = 256;
+
 type Result<T> = std::result::Result<T, russh::Error>;
 
 pub(super) struct Server {
@@ -45,7 +48,11 @@ pub(super) struct Server {
     /// The key that was shown to be the person's, and that does not open what they named.
     other: Option<String>,
     guest: Guest,
+    /// Whether a key was shown that opens nothing.
+    refused: Arc<AtomicBool>,
     sessions: Sessions,
+    /// How many more channels there may be.
+    channels: Arc<Semaphore>,
     forwards: Forwards,
 }
 
@@ -55,6 +62,7 @@ impl Server {
         from: SocketAddr,
         local: IpAddr,
         tell: oneshot::Sender<(Login, russh::server::Handle)>,
+        refused: Arc<AtomicBool>,
     ) -> Self {
         Self {
             from,
@@ -65,7 +73,9 @@ impl Server {
             login: None,
             other: None,
             guest: Guest::Stranger,
+            refused,
             sessions: Sessions::default(),
+            channels: Arc::new(Semaphore::new(CHANNELS)),
             forwards: Forwards::default(),
         }
     }
@@ -101,9 +111,24 @@ impl Server {
 
     async fn forward(&self, to: To, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         match self.visited() {
-            Some(doors) => drop(tokio::spawn(guest::forward(doors, to, channel, reply))),
+            Some(doors) => self.spawn(reply, |reply| guest::forward(doors, to, channel, reply)).await,
             None => guest::refuse(reply).await,
         }
+    }
+
+    /// A channel's own task, while there may be one more.
+    async fn spawn<F>(&self, reply: ChannelOpenHandle, task: impl FnOnce(ChannelOpenHandle) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Ok(permit) = self.channels.clone().try_acquire_owned() else {
+            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        };
+        let task = task(reply);
+        tokio::spawn(async move {
+            task.await;
+            drop(permit);
+        });
     }
 
     /// The session of a channel, while something can still be asked for it.
@@ -162,7 +187,10 @@ impl Handler for Server {
     /// No is said to keys that do not fit, so that the client offers its next one.
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth> {
         Ok(match self.judge(user, offer.public_key, offer.algorithm).1 {
-            Named::Nobody => Auth::reject(),
+            Named::Nobody => {
+                self.refused.store(true, Ordering::Relaxed);
+                Auth::reject()
+            }
             Named::Other if self.other.is_some() => Auth::reject(),
             Named::Other | Named::Jump | Named::Container(..) | Named::Unclear => Auth::Accept,
         })
@@ -223,7 +251,8 @@ impl Handler for Server {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<()> {
-        tokio::spawn(guest::session(self.guest.clone(), self.sessions.clone(), channel, reply));
+        let (guest, sessions) = (self.guest.clone(), self.sessions.clone());
+        self.spawn(reply, |reply| guest::session(guest, sessions, channel, reply)).await;
         Ok(())
     }
 
@@ -241,7 +270,7 @@ impl Handler for Server {
         if let Guest::Jumper { fingerprint, .. } = &self.guest {
             let (ssh, fingerprint, handle) = (self.ssh.clone(), fingerprint.clone(), session.handle());
             let jumper = Jumper { ssh, fingerprint, from: self.from, handle, gate: self.gate.clone() };
-            tokio::spawn(jumper.to(host, port, channel, reply));
+            self.spawn(reply, |reply| jumper.to(host, port, channel, reply)).await;
         } else {
             self.forward(To::Tcp { host, port, from: from.to_owned(), from_port }, channel, reply).await;
         }

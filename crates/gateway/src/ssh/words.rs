@@ -41,10 +41,12 @@ pub(super) fn commands(place: Place<'_>, accepting: &[impl AsRef<Target>]) -> St
 pub(super) fn unreached(target: &Target, why: &Unreached) -> String {
     let id = target.id;
     match why {
-        Unreached::NoPod if target.stopped => format!("{id} is stopped; start it"),
+        Unreached::Grant(_) => format!("{id} lists too many keys"),
+        Unreached::NoPod | Unreached::Silent | Unreached::Io(_) if target.stopped => {
+            format!("{id} is stopped; start it")
+        }
         Unreached::NoPod => format!("{id} is starting; try again in a moment"),
         Unreached::Silent | Unreached::Io(_) => format!("{id} does not answer; it may be starting or stopping"),
-        Unreached::Grant(_) => format!("{id} lists too many keys"),
     }
 }
 
@@ -58,3 +60,5 @@ pub(super) const WRONG_HOST: &str =
     "what answers for this container is not the container; tell whoever runs this installation";
 /// Of a session whose other end went away without a word.
 pub(super) const LOST: &str = "\r\nThe connection to the container ended.\r\n";
+pub(super) const NO_HOST_KEY: &str = "nothing says yet which host key this container has; try again in a moment";
+pub(super) const TOO_MANY_LOGINS: &str = "this key has as many connections open as it may have";

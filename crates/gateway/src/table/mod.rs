@@ -12,7 +12,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use berth_core::id::ContainerId;
 use tokio::sync::watch as cell;
 
-#[allow(unused_imports, reason = "what serves is being written")]
 pub(crate) use target::{Protocol, Rule, Ssh, Target};
 pub(crate) use watch::follow;
 

@@ -102,8 +102,9 @@ async fn which_leg_broke_is_said() {
     });
     assert_eq!(status(&broken), 502);
     assert!(body(&broken).contains("closed the connection before it answered"), "{broken}");
-    // A test network: nobody is there, and nobody says so.
-    site.put(ANN, Some([192, 0, 2, 1].into()), [(80, Rule { target: 1, protocol: Protocol::Http })].into(), false);
+    // A full queue: whoever knocks hears nothing.
+    let (deaf, _waiting) = deaf().await;
+    site.route(ANN, Some(deaf));
     let unreached = site.get(80, &host(ANN), "").await;
     assert_eq!(status(&unreached), 504, "{unreached}");
 }
