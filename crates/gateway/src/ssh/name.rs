@@ -14,25 +14,12 @@ const ROOT: &str = "root";
 /// How a container was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// By the host of a forwarded connection.
-    Jump,
     /// By the user's name.
     User,
     /// By a key that opens one container alone.
     Key,
     /// By the address that was connected to.
     Address,
-}
-
-impl Way {
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Jump => "jump",
-            Self::User => "user",
-            Self::Key => "key",
-            Self::Address => "address",
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
