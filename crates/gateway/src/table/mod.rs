@@ -13,7 +13,7 @@ use berth_core::id::ContainerId;
 use tokio::sync::watch as cell;
 
 #[allow(unused_imports, reason = "what serves is being written")]
-pub(crate) use target::{Protocol, Target};
+pub(crate) use target::{Protocol, Rule, Ssh, Target};
 pub(crate) use watch::follow;
 
 /// Shared by everything that serves.

@@ -1,0 +1,8 @@
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod answers;
+mod ends;
+mod site;
+mod streams;
+mod strictness;
+mod tls;
