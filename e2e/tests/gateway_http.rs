@@ -215,6 +215,15 @@ async fn the_api_is_reached_by_its_name() {
         panic!("the socket ended");
     };
     tokio::time::timeout(Duration::from_secs(20), told).await.expect("the socket to tell of the container");
+    assert_eq!(get(&berthd, "https://elsewhere.example/", &[]).await.0, 0, "no certificate is for that");
+    for metric in [
+        "berth_gateway_handshake_failures_total",
+        "berth_gateway_requests_total{protocol=\"https\",class=\"2xx\"}",
+        "berth_gateway_bytes_total{protocol=\"http\",direction=\"out\"}",
+        "berth_gateway_connections{protocol=\"https\"}",
+    ] {
+        until(&format!("{metric} to count"), 10, async || (berthd.metric(metric).await >= 1.0).then_some(())).await;
+    }
     let pem = berthd.run(&["trust", "--pem"]);
     assert_eq!(pem, std::fs::read_to_string(berthd.authority()).unwrap());
     assert!(berthd.run(&["trust"]).contains(&berthd.authority().display().to_string()));

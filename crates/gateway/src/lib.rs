@@ -56,11 +56,14 @@ impl Gateway {
         Ok(Self { shared, ssh, http })
     }
 
-    /// Serves until asked to stop. Connections that come before the routes are known wait for them.
+    /// Serves until asked to stop, and then until what is under way has ended. Connections that come before the routes are known wait for them.
     pub async fn run(self, client: Client, stop: CancellationToken) {
         let listed = Arc::new(Notify::new());
         let serve = async {
-            listed.notified().await;
+            tokio::select! {
+                () = listed.notified() => {}
+                () = stop.cancelled() => return,
+            }
             tracing::info!("the gateway serves");
             tokio::join!(
                 self.ssh.serve(self.shared.clone(), stop.clone()),
@@ -70,7 +73,6 @@ impl Gateway {
         tokio::select! {
             () = table::follow(client, self.shared.table.clone(), listed.clone()) => {}
             () = serve => {}
-            () = stop.cancelled() => {}
         }
     }
 }

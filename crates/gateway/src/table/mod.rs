@@ -12,8 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use berth_core::id::ContainerId;
 use tokio::sync::watch as cell;
 
-#[allow(unused_imports, reason = "what serves is being written")]
-pub(crate) use target::{Protocol, Rule, Ssh, Target};
+pub(crate) use target::{Protocol, Target};
+#[cfg(test)]
+pub(crate) use target::{Rule, Ssh};
 pub(crate) use watch::follow;
 
 /// Shared by everything that serves.

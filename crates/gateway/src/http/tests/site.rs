@@ -36,7 +36,7 @@ pub(super) fn host(id: &str) -> String {
 pub(super) struct Site {
     ip: IpAddr,
     pub(super) table: Arc<Table>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     folder: TempDir,
 }
 
