@@ -134,3 +134,18 @@ async fn the_api_has_its_own_name_over_https_alone() {
         assert!(head.contains(&format!("{line}\r\n")), "{line} is not in {head}");
     }
 }
+
+#[tokio::test]
+async fn an_old_client_and_one_that_wants_no_body_are_answered_in_their_way() {
+    let site = Site::start().await;
+    let (address, _asked) =
+        answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    site.route(ANN, Some(address));
+    let answer = site.exchange(80, &format!("GET / HTTP/1.0\r\nHost: {}\r\n\r\n", host(ANN))).await;
+    assert!(answer.starts_with("HTTP/1.0 200 ") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    let (address, _asked) = answering("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n").await;
+    site.route(ANN, Some(address));
+    let head = format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(ANN));
+    let answer = site.exchange(80, &head).await;
+    assert!(answer.contains("content-length: 99\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
