@@ -218,6 +218,14 @@ impl Berthd {
         (line("username: "), line("password: "))
     }
 
+    /// What another command of the program prints, with the same settings.
+    pub fn run(&self, words: &[&str]) -> String {
+        let mut command = Command::new(program());
+        command.args(words).env("BERTH_CONFIG", self.folder.path().join("berth.toml"));
+        let output = command.envs(self.settings.iter().map(|(name, value)| (name, value))).output();
+        String::from_utf8(output.expect("berthd is built").stdout).expect("text")
+    }
+
     pub fn database_url(&self) -> &str {
         &self.database
     }

@@ -2,17 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::sync::Arc;
 
 use reqwest::{Method, StatusCode};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use crate::berthd::{Berthd, User};
 use crate::{kubectl, until};
@@ -86,23 +79,4 @@ pub async fn get(berthd: &Berthd, url: &str, words: &[&str]) -> (u16, String) {
 pub async fn answers(berthd: &Berthd, url: &str, status: u16) {
     until(&format!("{url} to answer {status}"), 20, async || (get(berthd, url, &[]).await.0 == status).then_some(()))
         .await;
-}
-
-/// Opens a WebSocket by name over TLS at this berthd's gateway, which its authority vouches for.
-pub async fn websocket(
-    berthd: &Berthd,
-    url: &str,
-    headers: &[(&'static str, &str)],
-) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    let authority = CertificateDer::from_pem_file(berthd.authority()).expect("the authority's certificate");
-    roots.add(authority).expect("a certificate");
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let mut request = url.into_client_request().expect("a URL");
-    for (name, value) in headers {
-        request.headers_mut().insert(*name, value.parse().expect("a header"));
-    }
-    let stream = TcpStream::connect((berthd.gateway(), 443)).await.expect("the gateway listens");
-    let connector = Some(Connector::Rustls(Arc::new(config)));
-    client_async_tls_with_config(request, stream, None, connector).await.expect("a WebSocket").0
 }

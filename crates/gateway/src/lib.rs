@@ -67,7 +67,8 @@ impl Gateway {
         Ok(Self { shared, ended, spool, dns, ssh, http })
     }
 
-    /// Serves until asked to stop. Connections that come before the routes are known wait for them.
+    /// Serves until asked to stop, and then until what is under way has ended. Connections that come before the routes are
+    /// known wait for them.
     pub async fn run(self, client: Client, stop: CancellationToken) {
         let listed = Arc::new(Notify::new());
         let serve = async {

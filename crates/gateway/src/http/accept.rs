@@ -41,6 +41,8 @@ pub(crate) async fn listen(context: Arc<Context>, listener: TcpListener, port: u
             }
         }
     }
+    // Nobody else is to come in while those who are in finish.
+    drop(listener);
     open.close();
     open.wait().await;
 }
@@ -49,7 +51,10 @@ async fn visit(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, port:
     let tuned = tune(&stream);
     // Raw TCP (`protocol: tcp`) is told apart here, before a byte is read, once (address, port) can be a container's own:
     // `stream.local_addr()` and `port` name it then.
-    let first = tokio::time::timeout(FIRST_BYTE, first_byte(&stream)).await;
+    let first = tokio::select! {
+        first = tokio::time::timeout(FIRST_BYTE, first_byte(&stream)) => first,
+        () = stop.cancelled() => return,
+    };
     let (Ok(()), Ok(Ok(Some(first)))) = (tuned, first) else { return };
     if first != TLS_HANDSHAKE && port != 443 {
         let door = Door { port, peer, tls: false, sni: None };

@@ -1,5 +1,9 @@
 //! Where requests lead, and what the gateway says itself.
 
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
 use super::site::*;
 use crate::table::{Protocol, Rule};
 
@@ -102,9 +106,16 @@ async fn which_leg_broke_is_said() {
     });
     assert_eq!(status(&broken), 502);
     assert!(body(&broken).contains("closed the connection before it answered"), "{broken}");
-    // A full queue: whoever knocks hears nothing.
-    let (deaf, _waiting) = deaf().await;
-    site.route(ANN, Some(deaf));
+    // A server that takes no more connections answers nothing at all to another.
+    let full = tokio::net::TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(0).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+    }
+    site.route(ANN, Some(address));
     let unreached = site.get(80, &host(ANN), "").await;
     assert_eq!(status(&unreached), 504, "{unreached}");
 }
@@ -131,4 +142,19 @@ async fn the_api_has_its_own_name_over_https_alone() {
     ] {
         assert!(head.contains(&format!("{line}\r\n")), "{line} is not in {head}");
     }
+}
+
+#[tokio::test]
+async fn an_old_client_and_one_that_wants_no_body_are_answered_in_their_way() {
+    let site = Site::start().await;
+    let (address, _asked) =
+        answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    site.route(ANN, Some(address));
+    let answer = site.exchange(80, &format!("GET / HTTP/1.0\r\nHost: {}\r\n\r\n", host(ANN))).await;
+    assert!(answer.starts_with("HTTP/1.0 200 ") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    let (address, _asked) = answering("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n").await;
+    site.route(ANN, Some(address));
+    let head = format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(ANN));
+    let answer = site.exchange(80, &head).await;
+    assert!(answer.contains("content-length: 99\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }

@@ -87,3 +87,20 @@ async fn an_upload_ends_too() {
     let answer = read_to_end(&mut client).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 404 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_gateway_that_stops_lets_answers_end() {
+    let site = Site::start().await;
+    let (mut client, mut upstream) = open(&site, ANN, false).await;
+    let idle = site.connect(80).await;
+    site.stop.cancel();
+    soon("the ports to close", async {
+        while TcpStream::connect(site.at(80)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(idle);
+    upstream.write_all(b"5\r\nagain\r\n0\r\n\r\n").await.unwrap();
+    assert_eq!(read_to_end(&mut client).await, "5\r\nagain\r\n0\r\n\r\n");
+}

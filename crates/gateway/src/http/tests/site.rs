@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ pub(super) fn host(id: &str) -> String {
 pub(super) struct Site {
     ip: IpAddr,
     pub(super) table: Arc<Table>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     folder: TempDir,
     /// What goes to the audit log.
     pub(super) ended: audit::Ended,
@@ -212,17 +212,4 @@ pub(super) async fn answering(answer: &'static str) -> (SocketAddr, mpsc::Unboun
         }
     });
     (address, told)
-}
-
-/// Listens, and takes nobody: connections beyond its queue of one are not answered. What fills the queue is to be kept.
-pub(super) async fn deaf() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
-        waiting.push(stream.unwrap());
-    }
-    (address, (listener, waiting))
 }
