@@ -50,7 +50,6 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
         }
     };
     tokio::pin!(session);
-    // The session ends before it has told of a login, or after.
     let login = tokio::select! {
         biased;
         Ok(login) = told => Ok(login),
@@ -72,10 +71,20 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
         return;
     };
 
+    let (container, way) = match login.named {
+        Named::Container(id, way) => (Some(id), Some(way)),
+        // Each of its destinations has a line of its own.
+        Named::Jump => (None, Some(Way::Jump)),
+        Named::Other | Named::Unclear | Named::Nobody => (None, None),
+    };
+    // Before anything ends: a deleted container has no owner any more.
+    let owner = container.and_then(|id| ssh.shared.table.get(id)).map(|entry| entry.now().owner);
+
     let reason = tokio::select! {
         () = &mut session => Reason::Left,
         () = withdrawn(&ssh, &login) => {
-            let _cut = timeout(LAST_WORDS, async { tokio::join!(say_goodbye(&handle, words::WITHDRAWN), &mut session) }).await;
+            let farewell = async { tokio::join!(say_goodbye(&handle, words::WITHDRAWN), &mut session) };
+            let _cut = timeout(LAST_WORDS, farewell).await;
             Reason::Withdrawn
         }
         () = ssh.stop.cancelled() => {
@@ -84,13 +93,6 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
             Reason::Stopping
         }
     };
-    let (container, way) = match login.named {
-        Named::Container(id, way) => (Some(id), Some(way)),
-        // Each of its destinations has a line of its own.
-        Named::Jump => (None, Some(Way::Jump)),
-        Named::Other | Named::Unclear | Named::Nobody => (None, None),
-    };
-    let owner = container.and_then(|id| ssh.shared.table.get(id)).map(|entry| entry.now().owner);
     let (up, down) = passed.both();
     Ended { who: login.fingerprint, container, owner, way, from, up, down, started, ended: Utc::now(), reason }
         .record();
