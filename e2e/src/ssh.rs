@@ -37,11 +37,13 @@ impl Client {
 
     /// Of ed25519; its line of a `.pub` file.
     pub async fn make_key(&self, name: &str) -> String {
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-N", "", "-t", "ed25519", "-f"])
-            .arg(self.path(name))
-            .status()
-            .await;
+        self.make_key_of("ed25519", name).await
+    }
+
+    /// The same of another kind.
+    pub async fn make_key_of(&self, kind: &str, name: &str) -> String {
+        let mut keygen = Command::new("ssh-keygen");
+        let made = keygen.args(["-q", "-N", "", "-t", kind, "-f"]).arg(self.path(name)).status().await;
         assert!(made.expect("ssh-keygen runs").success());
         self.public_key(name)
     }

@@ -84,6 +84,30 @@ async fn machine(berthd: &Berthd, user: &User<'_>) -> (Client, String) {
     (client, id)
 }
 
+/// Keys that are not of ed25519.
+async fn other_keys(client: &Client, user: &User<'_>, id: &str) {
+    let mut keys = call(user, Method::GET, &format!("/compute/containers/{id}/ssh"), Value::Null).await["ssh_key_ids"]
+        .as_array()
+        .map(|ids| ids.iter().filter_map(Value::as_i64).collect::<Vec<_>>())
+        .unwrap();
+    for kind in ["rsa", "ecdsa"] {
+        keys.push(add_key(user, kind, &client.make_key_of(kind, kind).await).await);
+    }
+    set_ssh(user, id, true, &keys).await;
+    for kind in ["rsa", "ecdsa"] {
+        let config = std::fs::read_to_string(client.path("config")).unwrap();
+        let path = |name: &str| client.path(name).display().to_string();
+        std::fs::write(client.path("other"), config.replace(&path("user"), &path(kind))).unwrap();
+        for way in ["by-user", "by-jump"] {
+            until(&format!("a key of {kind} to open {way}"), 10, async || {
+                let output = client.output("ssh", &["-F", &path("other"), way, "hostname"]).await;
+                (out(&output) == "machine-0").then_some(())
+            })
+            .await;
+        }
+    }
+}
+
 fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
@@ -113,6 +137,7 @@ async fn every_way_leads_to_the_container_with_every_tool() {
     }
     clients::dropbear(&client, &berthd, &id).await;
     clients::python(&client, &berthd, &id).await;
+    other_keys(&client, &ann, &id).await;
     // The same gateway after a restart.
     let before = berthd.gateway_host_key();
     let mut berthd = berthd;

@@ -49,7 +49,6 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
         }
     };
     tokio::pin!(session);
-    // The session ends before it has told of a login, or after.
     let login = tokio::select! {
         biased;
         Ok(login) = told => Ok(login),
@@ -81,7 +80,8 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
     let reason = tokio::select! {
         () = &mut session => Reason::Left,
         () = withdrawn(&ssh, &login) => {
-            let _cut = timeout(LAST_WORDS, async { tokio::join!(say_goodbye(&handle, words::WITHDRAWN), &mut session) }).await;
+            let farewell = async { tokio::join!(say_goodbye(&handle, words::WITHDRAWN), &mut session) };
+            let _cut = timeout(LAST_WORDS, farewell).await;
             Reason::Withdrawn
         }
         () = ssh.stop.cancelled() => {

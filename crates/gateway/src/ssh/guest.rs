@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelMsg, client};
+use tokio::time::timeout;
 
-use super::inner::{Doors, Inner, refusal};
+use super::inner::{Doors, Inner, PATIENCE, refusal};
 use super::jump::{failed, prohibited};
 use super::pair;
 use super::requests::{Far, Session, Sessions};
@@ -66,9 +67,9 @@ pub(super) async fn session(guest: Guest, sessions: Sessions, channel: Channel<M
 
 async fn opened(doors: &Doors) -> Result<(Inner, Channel<client::Msg>), String> {
     let inner = doors.open().await?;
-    match inner.handle.channel_open_session().await {
-        Ok(ours) => Ok((inner, ours)),
-        Err(_refused) => Err(super::words::TOO_MANY.to_owned()),
+    match timeout(PATIENCE, inner.handle.channel_open_session()).await {
+        Ok(Ok(ours)) => Ok((inner, ours)),
+        Ok(Err(_)) | Err(_) => Err(super::words::TOO_MANY.to_owned()),
     }
 }
 

@@ -134,6 +134,11 @@ impl Doors {
     }
 }
 
+/// Whether who answers is the container. Agents have no certificates.
+fn is(shown: &PublicKeyOrCertificate, host_key: &PublicKey) -> bool {
+    matches!(shown, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == host_key.key_data())
+}
+
 /// What an agent asks of the gateway: channels back to the person.
 #[derive(Debug)]
 pub(super) struct Agent {
@@ -172,7 +177,7 @@ impl Handler for Agent {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.host_key.key_data()))
+        Ok(is(key, &self.host_key))
     }
 
     async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), Self::Error> {
@@ -234,5 +239,17 @@ impl Handler for Agent {
         let outer = self.outer.clone();
         self.back(channel, reply, async move { outer.channel_open_agent().await });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_known_by_its_own_host_key() {
+        let key = |seed: u8| PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32])).public_key().clone();
+        assert!(is(&key(1).into(), &key(1)));
+        assert!(!is(&key(2).into(), &key(1)));
     }
 }

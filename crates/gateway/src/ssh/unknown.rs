@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// Of one address (of IPv6, one network of 64 bits): a school behind one address logs in by the dozen, not by the hundred.
-const MAX_OF_ADDRESS: usize = 64;
+/// Of one address (of IPv6, one network of 64 bits): a school behind one address, or everybody behind a load balancer, logs in
+/// by the dozen within a second, not by the hundred.
+const MAX_OF_ADDRESS: usize = 128;
 /// Of all: each is a socket and a few kilobytes.
 const MAX: usize = 1024;
 
