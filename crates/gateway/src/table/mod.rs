@@ -12,6 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use berth_core::id::ContainerId;
 use tokio::sync::watch as cell;
 
+#[cfg(test)]
+pub(crate) use target::Ssh;
 #[allow(unused_imports, reason = "what serves is being written")]
 pub(crate) use target::{Protocol, Target};
 pub(crate) use watch::follow;
