@@ -131,7 +131,7 @@ async fn every_way_leads_to_the_container_with_every_tool() {
         tools::files(&client, way).await;
         forwards::everything(&client, way).await;
     }
-    tools::multiplexing(&client, "by-user").await;
+    tools::multiplexing(&client, &berthd, "by-user").await;
     for way in ["by-user", "by-jump"] {
         tools::much_data(&client, way).await;
     }

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -87,24 +88,35 @@ pub(super) async fn bring_rsync(client: &Client) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Many sessions over one connection, and one that nobody reads among them.
-pub(super) async fn multiplexing(client: &Client, way: &str) {
+/// Many sessions over one connection, and some that nobody reads among them.
+pub(super) async fn multiplexing(client: &Client, berthd: &Berthd, way: &str) {
     let control = client.path("control").display().to_string();
     let master = client.output("ssh", &["-fNM", "-S", &control, way]).await;
     assert!(master.status.success(), "{master:?}");
-    let stuck = client.command("ssh").args(["-S", &control, way, "cat /dev/zero"]).stdout(Stdio::piped()).spawn();
-    let sessions = (0..20).map(|number| {
+    let before = berthd.memory();
+    let session = |command: &str| {
         let mut ssh = client.command("ssh");
-        ssh.args(["-S", &control, way, &format!("echo {number}; exit {number}")]);
+        ssh.args(["-S", &control, way, command]);
+        ssh
+    };
+    let stuck = || session("cat /dev/zero").stdout(Stdio::piped()).spawn().unwrap();
+    let stuck: Vec<_> = (0..STUCK).map(|_| stuck()).collect();
+    let sessions = (0..20).map(|number| {
+        let mut ssh = session(&format!("echo {number}; exit {number}"));
         async move { (number, ssh.output().await.unwrap()) }
     });
     for (number, output) in futures::future::join_all(sessions).await {
         assert_eq!((out(&output), output.status.code()), (number.to_string(), Some(number)), "{output:?}");
     }
+    let more = berthd.memory().saturating_sub(before);
+    eprintln!("{STUCK} sessions that nobody reads take {more} KiB");
+    assert!(more < STUCK * 8 * 1024, "{STUCK} sessions that nobody reads take {more} KiB");
     drop(stuck);
     let closed = client.output("ssh", &["-S", &control, "-O", "exit", way]).await;
     assert!(closed.status.success(), "{closed:?}");
 }
+
+const STUCK: u64 = 8;
 
 /// 200 MiB in each direction, with new keys on the way.
 pub(super) async fn much_data(client: &Client, way: &str) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use russh::{ChannelId, ChannelWriteHalf, Error, client};
+use russh::{ChannelId, ChannelWriteHalf, Error, client, server};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
@@ -32,6 +32,53 @@ pub(super) enum Far {
         text: String,
         terminal: AtomicBool,
     },
+}
+
+/// What a session is to be.
+pub(super) enum Start<'a> {
+    Shell,
+    Exec(&'a [u8]),
+    Subsystem(&'a str),
+}
+
+impl Far {
+    /// In the container; or the words are said.
+    pub(super) async fn start(
+        &self,
+        channel: ChannelId,
+        what: Start<'_>,
+        session: &mut server::Session,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Container(far) => {
+                let sent = match what {
+                    Start::Shell => far.writer.request_shell(true).await,
+                    Start::Exec(command) => far.writer.exec(true, command).await,
+                    Start::Subsystem(name) => far.writer.request_subsystem(true, name).await,
+                };
+                let started = far.answer(sent).await;
+                if started {
+                    far.set_started();
+                }
+                answer(started, channel, session)
+            }
+            Self::Words { text, terminal } => {
+                let mut text = format!("{}\n", text.trim_end());
+                if terminal.load(Ordering::Relaxed) {
+                    text = text.replace('\n', "\r\n");
+                }
+                session.channel_success(channel)?;
+                session.extended_data(channel, 1, text.into_bytes())?;
+                session.exit_status_request(channel, 1)?;
+                session.eof(channel)?;
+                session.close(channel)
+            }
+        }
+    }
+}
+
+pub(super) fn answer(yes: bool, channel: ChannelId, session: &mut server::Session) -> Result<(), Error> {
+    if yes { session.channel_success(channel) } else { session.channel_failure(channel) }
 }
 
 pub(super) struct Session {

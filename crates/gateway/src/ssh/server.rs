@@ -20,7 +20,7 @@ use super::guest::{self, Guest, To};
 use super::inner::Doors;
 use super::jump::Jumper;
 use super::name::{Named, addressed, name};
-use super::requests::{Far, Sessions};
+use super::requests::{Far, Sessions, Start, answer};
 use super::{Ssh, words};
 use crate::Keys;
 use crate::table::Target;
@@ -139,46 +139,13 @@ impl Server {
         })
     }
 
-    /// Something is to run: in the container, or the words are said.
+    /// Something is to run.
     async fn start(&self, channel: ChannelId, what: Start<'_>, session: &mut Session) -> Result<()> {
-        match self.far(channel).as_deref() {
+        match self.far(channel) {
+            Some(far) => far.start(channel, what, session).await,
             None => session.channel_failure(channel),
-            Some(Far::Container(far)) => {
-                let sent = match what {
-                    Start::Shell => far.writer.request_shell(true).await,
-                    Start::Exec(command) => far.writer.exec(true, command).await,
-                    Start::Subsystem(name) => far.writer.request_subsystem(true, name).await,
-                };
-                let started = far.answer(sent).await;
-                if started {
-                    far.set_started();
-                }
-                answer(started, channel, session)
-            }
-            Some(Far::Words { text, terminal }) => {
-                let mut text = format!("{}\n", text.trim_end());
-                if terminal.load(Ordering::Relaxed) {
-                    text = text.replace('\n', "\r\n");
-                }
-                session.channel_success(channel)?;
-                session.extended_data(channel, 1, text.into_bytes())?;
-                session.exit_status_request(channel, 1)?;
-                session.eof(channel)?;
-                session.close(channel)
-            }
         }
     }
-}
-
-/// What a session is to be.
-enum Start<'a> {
-    Shell,
-    Exec(&'a [u8]),
-    Subsystem(&'a str),
-}
-
-fn answer(yes: bool, channel: ChannelId, session: &mut Session) -> Result<()> {
-    if yes { session.channel_success(channel) } else { session.channel_failure(channel) }
 }
 
 impl Handler for Server {

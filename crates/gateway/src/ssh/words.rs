@@ -62,3 +62,67 @@ pub(super) const WRONG_HOST: &str =
 pub(super) const LOST: &str = "\r\nThe connection to the container ended.\r\n";
 pub(super) const NO_HOST_KEY: &str = "nothing says yet which host key this container has; try again in a moment";
 pub(super) const TOO_MANY_LOGINS: &str = "this key has as many connections open as it may have";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
+    use std::io;
+
+    use berth_core::id::{Generation, UserId};
+
+    use super::*;
+    use crate::table::Ssh;
+
+    fn target(id: &str, stopped: bool) -> Box<Target> {
+        Box::new(Target {
+            id: id.parse().unwrap(),
+            owner: UserId(7),
+            username: "ann".to_owned(),
+            hostname: format!("{id}.compute.example.com"),
+            rules: [].into(),
+            ssh: Ssh { enabled: true, port: 22022, keys: Vec::new(), host_key: None },
+            stopped,
+            generation: Generation(1),
+            address: None,
+        })
+    }
+
+    #[test]
+    fn what_works_is_listed_and_fits_a_screen() {
+        let usual = Place { apex: "compute.example.com", port: 22 };
+        let text = commands(usual, &[target("bcdfghjk", false), target("bcdfghjm", true)]);
+        for line in [
+            "  ssh bcdfghjk@compute.example.com\n",
+            "  ssh bcdfghjm@compute.example.com\n",
+            "  ssh -J gw@compute.example.com root@bcdfghjk.compute.example.com\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        let other = commands(Place { port: 2222, ..usual }, &[target("bcdfghjk", false)]);
+        assert!(
+            other.contains("ssh -p 2222 bcdfghjk@") && other.contains("-J gw@compute.example.com:2222 "),
+            "{other}"
+        );
+        let many: Vec<_> = (0..100).map(|_| target("bcdfghjk", false)).collect();
+        let text = commands(usual, &many);
+        assert!(text.contains("… and 92 more") && text.lines().count() < 20, "{text}");
+    }
+
+    #[test]
+    fn a_container_that_cannot_be_reached_says_why() {
+        let (on, off) = (target("bcdfghjk", false), target("bcdfghjk", true));
+        let broken = || Unreached::Io(io::ErrorKind::ConnectionRefused.into());
+        for (target, why, part) in [
+            (&on, Unreached::NoPod, "is starting"),
+            (&off, Unreached::NoPod, "is stopped; start it"),
+            (&off, Unreached::Silent, "is stopped; start it"),
+            (&off, broken(), "is stopped; start it"),
+            (&on, Unreached::Silent, "does not answer"),
+            (&on, broken(), "does not answer"),
+        ] {
+            let text = unreached(target, &why);
+            assert!(text.starts_with("bcdfghjk ") && text.contains(part), "{text}");
+        }
+    }
+}
