@@ -109,6 +109,9 @@ else
     echo "The first login is in $state/login."
 fi
 domain=$(setting domain | tr -d '"') ssh_port=$(setting ssh_port) https_port=$(setting https_port)
-echo "Once a container runs and has SSH on: ssh -p $ssh_port <id>@compute.$domain"
-echo "Its ports: http and https at <id>.compute.$domain (HTTPS on $https_port); $berthd trust says whom to trust."
+# Every resolver knows localhost; names below it are known to browsers and curl, and to few others.
+[ "$domain" = localhost ] && host=localhost || host=compute.$domain
+echo "Once a container runs and has SSH on: ssh -p $ssh_port <id>@$host"
+echo "Its ports: http and https at <id>.compute.$domain (HTTPS on $https_port). Whom browsers have to trust for that:"
+echo "  BERTH_CONFIG=$BERTH_CONFIG $berthd trust"
 echo "For scripts: . .berth/env"

@@ -98,7 +98,10 @@ impl Server {
 
     /// The commands that work with a key.
     fn commands(&self, fingerprint: &str) -> String {
-        let place = words::Place { apex: self.ssh.shared.table.apex(), port: self.ssh.shared.config.ssh_port };
+        let place = words::Place {
+            host: words::reachable(self.ssh.shared.table.apex()),
+            port: self.ssh.shared.config.ssh_port,
+        };
         words::commands(place, &self.accepting(fingerprint))
     }
 

@@ -11,26 +11,31 @@ const MAX_LISTED: usize = 8;
 /// The gateway, as a client names it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    /// `compute.<domain>`
-    pub(super) apex: &'a str,
+    /// `compute.<domain>`, or what leads there.
+    pub(super) host: &'a str,
     pub(super) port: u16,
+}
+
+/// Every resolver knows `localhost`; names below it are known to browsers and curl, and to few others.
+pub(super) fn reachable(apex: &str) -> &str {
+    if apex == "compute.localhost" { "localhost" } else { apex }
 }
 
 /// The commands that work with a key, for whoever has shown to own it.
 pub(super) fn commands(place: Place<'_>, accepting: &[impl AsRef<Target>]) -> String {
-    let Place { apex, port } = place;
+    let Place { host, port } = place;
     let option = if port == 22 { String::new() } else { format!("-p {port} ") };
     let jump = if port == 22 { String::new() } else { format!(":{port}") };
     let mut text = String::from("SSH does not say which container is meant. With this key these work:\n\n");
     for target in accepting.iter().take(MAX_LISTED).map(AsRef::as_ref) {
-        text.push_str(&format!("  ssh {option}{}@{apex}\n", target.id));
+        text.push_str(&format!("  ssh {option}{}@{host}\n", target.id));
     }
     if accepting.len() > MAX_LISTED {
         text.push_str(&format!("  … and {} more\n", accepting.len() - MAX_LISTED));
     }
     if let Some(first) = accepting.first().map(AsRef::as_ref) {
         text.push_str(&format!(
-            "\nor, encrypted up to the container itself:\n\n  ssh -J {JUMP}@{apex}{jump} root@{}\n",
+            "\nor, encrypted up to the container itself:\n\n  ssh -J {JUMP}@{host}{jump} root@{}\n",
             first.hostname
         ));
     }
@@ -90,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_works_is_listed_and_fits_a_screen() {
-        let usual = Place { apex: "compute.example.com", port: 22 };
+        let usual = Place { host: "compute.example.com", port: 22 };
         let text = commands(usual, &[target("bcdfghjk", false), target("bcdfghjm", true)]);
         for line in [
             "  ssh bcdfghjk@compute.example.com\n",
