@@ -6,6 +6,7 @@ use std::time::Duration;
 use berth_grant::ed25519_dalek::SigningKey;
 use berth_grant::report;
 
+use super::spool::told;
 use super::{Spool, lost};
 
 /// Between two tries while the API is away.
@@ -58,9 +59,10 @@ impl Reporter {
     pub(super) async fn all(&self, spool: &Spool, key: &SigningKey) -> Result<(), String> {
         for file in spool.waiting().map_err(|error| error.to_string())? {
             let Ok(body) = std::fs::read(&file) else { continue };
+            let connections = told(&body);
             match self.one(body, key).await {
                 Told::Kept => {}
-                Told::Refused(why) => lost(0, &why),
+                Told::Refused(why) => lost(connections, &why),
                 Told::Away(why) => return Err(why),
             }
             std::fs::remove_file(&file).map_err(|error| format!("{}: {error}", file.display()))?;

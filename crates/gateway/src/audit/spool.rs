@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +26,8 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        // Who reached what is nobody else's business.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         Ok(Self { folder: folder.to_owned(), number: AtomicU64::new(0), arrived: Notify::new() })
     }
 
@@ -59,8 +61,7 @@ impl Spool {
             if total <= MAX_BYTES {
                 break;
             }
-            let told = fs::read(file).ok().and_then(|body| serde_json::from_slice::<Connections>(&body).ok());
-            lost(told.map_or(0, |told| told.connections.len() as u64), "the API was away for too long");
+            lost(fs::read(file).map_or(0, |body| told(&body)), "the API was away for too long");
             fs::remove_file(file)?;
             total -= size;
         }
@@ -75,4 +76,9 @@ impl Spool {
         files.sort();
         Ok(files)
     }
+}
+
+/// How many connections a report tells of.
+pub(super) fn told(report: &[u8]) -> u64 {
+    serde_json::from_slice::<Connections>(report).map_or(0, |told| told.connections.len() as u64)
 }
