@@ -7,6 +7,7 @@ use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
 use berth_e2e::{kubectl, until};
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -41,7 +42,7 @@ async fn all_end(sessions: Vec<(&'static str, Child)>, why: &str) {
 
 #[tokio::test]
 async fn a_flood_keeps_nobody_out_and_sessions_end_with_what_let_them_in() {
-    let berthd = Berthd::start_with_gateway(&[]).await;
+    let berthd = Berthd::start_with_gateway(&[("ADMIN_USERNAME", "boss")]).await;
     let ann = berthd.user(4620, "ann");
     let (client, id) = machine(&berthd, &ann).await;
     flood::keeps_nobody_out(&client, &berthd).await;
@@ -62,6 +63,19 @@ async fn a_flood_keeps_nobody_out_and_sessions_end_with_what_let_them_in() {
     all_end(sessions, "SSH is turned off").await;
 
     set_ssh(&ann, &id, true, &[key]).await;
+    opens(&client, "by-user").await;
+    let sessions = all_open(&client).await;
+    let boss = berthd.user(4621, "boss");
+    let suspend = async |suspended: bool| {
+        let (path, body) = ("/compute/admin/users/4620/suspension", json!({ "suspended": suspended }));
+        assert_eq!(boss.call(Method::PUT, path, Some(&body)).await.0, StatusCode::OK);
+    };
+    suspend(true).await;
+    all_end(sessions, "the user is suspended").await;
+    suspend(false).await;
+    assert_eq!(ann.post(&id, "start").await.0, StatusCode::OK);
+    ann.settled(&id, "running").await;
+
     opens(&client, "by-user").await;
     let sessions = all_open(&client).await;
     assert_eq!(ann.delete(&id).await, StatusCode::OK);

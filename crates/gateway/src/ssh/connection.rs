@@ -102,7 +102,9 @@ pub(super) async fn run(ssh: Arc<Ssh>, stream: TcpStream, from: SocketAddr) {
 async fn withdrawn(ssh: &Ssh, login: &Login) {
     let Named::Container(id, _) = login.named else { return pending().await };
     if let Some(entry) = ssh.shared.table.get(id) {
-        entry.until_not(|target| target.accepts(&login.fingerprint)).await;
+        // Who came to a stopped container is told so, and is gone before anything else can change.
+        let stopped = entry.now().stopped;
+        entry.until_not(|target| target.accepts(&login.fingerprint) && (stopped || !target.stopped)).await;
     }
 }
 

@@ -67,9 +67,12 @@ impl Jumper {
     }
 }
 
-/// Whether every key that the agent was told of may still log in: whichever it was that did must not stay.
+/// Whether every key that the agent was told of may still log in: whichever it was that did must not stay. What was stopped,
+/// by its owner or because the owner was suspended, lets nobody finish.
 fn all_stand(granted: &Target, now: &Target) -> bool {
-    now.ssh.enabled && granted.ssh.keys.iter().all(|key| now.accepts(&key.fingerprint))
+    now.ssh.enabled
+        && (granted.stopped || !now.stopped)
+        && granted.ssh.keys.iter().all(|key| now.accepts(&key.fingerprint))
 }
 
 pub(super) fn prohibited(words: &str) -> ChannelOpenFailure {

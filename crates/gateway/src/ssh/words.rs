@@ -58,7 +58,7 @@ pub(super) fn unreached(target: &Target, why: &Unreached) -> String {
 /// The same whether there is such a container or not.
 pub(super) const NO_SUCH: &str = "no container of this name accepts this key";
 pub(super) const WITHDRAWN: &str =
-    "access was withdrawn: the key was removed, SSH was turned off, or the container is gone";
+    "access was withdrawn: the key was removed, SSH was turned off, or the container was stopped or deleted";
 pub(super) const STOPPING: &str = "the gateway is being restarted; connect again";
 pub(super) const TOO_MANY: &str = "this container has as many connections as it may have";
 pub(super) const WRONG_HOST: &str =
