@@ -1,6 +1,8 @@
 //! Logs and terminals of real containers, through the real daemon.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use std::cell::Cell;
+
 use berth_e2e::berthd::{Berthd, Setup, User, service_kubeconfig};
 use berth_e2e::tcp_proxy::TcpProxy;
 use berth_e2e::{kubectl, until};
@@ -167,6 +169,98 @@ async fn rotated_files_lose_and_double_nothing() {
     tokio::join!(printing, reading);
     let left = plain(&ann, &id, "?since=1h").await.len();
     assert!(left < 260_000, "the file was rotated: {left} lines are left in it");
+    ann.removed(&id).await;
+}
+
+/// The first words of the newest log file; `None` when it is empty.
+async fn first_of_newest_file(namespace: &str) -> Option<String> {
+    let first = ["-n", namespace, "logs", "-c", "main", "machine-0", "--limit-bytes=20"];
+    kubectl::try_run(&first).await.filter(|words| !words.is_empty())
+}
+
+#[tokio::test]
+async fn a_file_turned_over_before_its_end_was_read_is_left() {
+    let berthd = Berthd::start().await;
+    let ann = berthd.user(158, "ann");
+    let (id, namespace) = running(&ann, "left").await;
+    // 64 MB, more than is on its way between the kubelet and a reader. Again when the file was turned over meanwhile.
+    let filler = "x".repeat(8000);
+    let rounds = Cell::new(0);
+    let whole_file = async || {
+        let round = rounds.get() + 1;
+        rounds.set(round);
+        let first = first_of_newest_file(&namespace).await;
+        prints(&namespace, &format!("seq -f 'round {round} %06.0f {filler}' 1 8000; echo end {round}")).await;
+        has_printed(&ann, &id, &format!("end {round}")).await;
+        let now = first_of_newest_file(&namespace).await?;
+        let whole = first.map_or_else(|| now.starts_with(&format!("round {round} 000001")), |first| first == now);
+        whole.then_some((round, now))
+    };
+    let (round, first) = until("a long file", 120, whole_file).await;
+    // Its reader is not at the end, so the kubelet is not either, when it turns the file over.
+    let mut socket = ann.socket(&id, "logs?since=1h").await.unwrap();
+    let (mut lines, last) = (Vec::new(), format!("end {round}"));
+    let begun = std::time::Instant::now();
+    while first_of_newest_file(&namespace).await.as_ref() == Some(&first) {
+        assert!(begun.elapsed().as_secs() < 30, "the file is turned over");
+        for _ in 0..20 {
+            lines.push(socket.line("a line of the old file").await.unwrap());
+        }
+    }
+    assert!(!lines.contains(&last), "the reader is not at the end");
+    lines.extend(socket.lines_until(&last).await);
+    let counted = lines.iter().filter(|line| line.starts_with(&format!("round {round} "))).enumerate();
+    let mut count = 0;
+    for (index, line) in counted {
+        assert!(line.starts_with(&format!("round {round} {:06} ", index + 1)), "every line comes once, in order");
+        count += 1;
+    }
+    assert_eq!(count, 8000);
+    prints(&namespace, "echo in the new file").await;
+    let next = tokio::time::timeout(std::time::Duration::from_secs(60), socket.line("the new file")).await;
+    assert_eq!(next.expect("the stream stands still at the old file").unwrap(), "in the new file");
+    ann.removed(&id).await;
+}
+
+#[tokio::test]
+async fn a_flood_over_a_rotation_lacks_the_end_of_a_file_at_most() {
+    let berthd = Berthd::start().await;
+    let ann = berthd.user(159, "ann");
+    let (id, namespace) = running(&ann, "bursts").await;
+    let mut socket = ann.socket(&id, "logs").await.unwrap();
+    // As fast as it is read, so that the kubelet is at the end of the file when it turns it over.
+    let filler = "x".repeat(990);
+    let burst = format!(
+        "for ((i = 0; ; i += 40)); do seq -f '%09.0f {filler}' $((i + 1)) $((i + 40)); sleep 0.01; \
+         [ ! -e /tmp/enough ] || break; done"
+    );
+    let turned_over = async {
+        let changed = async || {
+            let first = first_of_newest_file(&namespace).await?;
+            (!first.starts_with("000000001 ")).then_some(())
+        };
+        until("the rotation", 60, changed).await;
+        kubectl::sh(&namespace, "touch /tmp/enough").await.unwrap();
+    };
+    let printing = async {
+        tokio::join!(prints(&namespace, &burst), turned_over);
+        prints(&namespace, "echo after").await;
+    };
+    let (lines, ()) = tokio::join!(socket.lines_until("after"), printing);
+    let newest = texts(plain(&ann, &id, "?since=1h").await);
+    assert_eq!(newest.last().unwrap(), "after", "one rotation");
+
+    // Of the new file nothing is lacking; of the old one at most a piece at its end, in which the last line may be torn.
+    assert!(newest.len() < lines.len() && lines.ends_with(&newest), "all of the new file");
+    let old = &lines[..lines.len() - newest.len()];
+    let number = |line: &String| (line.len() == 1000).then(|| line[..9].parse::<usize>().unwrap());
+    for (index, line) in old.iter().enumerate() {
+        let torn = index + 1 == old.len() && line.len() < 1000;
+        assert!(torn || number(line) == Some(index + 1), "line {} is {line}", index + 1);
+    }
+    let newest: Vec<usize> = newest.iter().filter_map(number).collect();
+    assert!(newest.windows(2).all(|pair| pair[1] == pair[0] + 1), "every line once, in order");
+    assert!(newest.first().is_none_or(|first| *first > old.len().saturating_sub(1)), "nothing comes twice");
     ann.removed(&id).await;
 }
 

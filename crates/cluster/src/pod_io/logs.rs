@@ -3,6 +3,9 @@
 //! `tail` is not left to the node: it counts the pieces of 16 KiB that long lines are stored in, and would show a long
 //! line without its head. A first pass over the times alone finds where the last lines begin ([`find_tail`]); from there
 //! on the stream is opened in the same way in which a broken one is opened again.
+//!
+//! The kubelet begins to watch for a new file when it has read the old one to its end; a file that was turned over before
+//! leaves the stream at the old one's end for good. So a silent stream is asked after ([`Silence`]).
 
 use std::time::Duration;
 
@@ -18,7 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::LogParams;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::codec::FramedRead;
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
@@ -34,6 +37,11 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOOK_AT_MOST: Duration = Duration::from_secs(2);
 /// A cluster that fails for this long ends the stream.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two doubts about a stream that says nothing.
+const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE_AT_MOST: Duration = Duration::from_secs(60);
+/// Of the newest line: its time.
+const TIME_ONLY: i64 = 64;
 /// Stored pieces that are asked for beyond the lines wanted: one line of 2 MiB.
 const PIECES: i64 = 128;
 
@@ -72,6 +80,40 @@ struct Reading {
     done: bool,
 }
 
+/// When a stream that follows and says nothing is asked after: until it has been seen at the end of the newest file.
+#[derive(Debug)]
+struct Silence {
+    /// The stream said something since the last time.
+    heard: bool,
+    every: Duration,
+    next: Option<Instant>,
+}
+
+impl Silence {
+    fn begin() -> Self {
+        Self { heard: false, every: SILENCE, next: Some(Instant::now() + SILENCE) }
+    }
+
+    /// The stream was opened again out of doubt: it has more time than before, because reading up to the place takes some.
+    fn again(&mut self) {
+        self.heard = false;
+        self.next = Some(Instant::now() + self.every);
+    }
+
+    /// Its time has come: whether there is doubt.
+    fn doubted(&mut self) -> bool {
+        let heard = std::mem::take(&mut self.heard);
+        self.every = if heard { SILENCE } else { (self.every * 2).min(SILENCE_AT_MOST) };
+        self.next = Some(Instant::now() + self.every);
+        !heard
+    }
+
+    /// The kubelet watches now, and takes the stream along.
+    fn settled(&mut self) {
+        self.next = None;
+    }
+}
+
 struct Follow {
     io: PodIo,
     id: ContainerId,
@@ -83,6 +125,9 @@ struct Follow {
     unfinished: Option<LogLine>,
     look: Duration,
     failing_since: Option<Instant>,
+    silence: Silence,
+    /// The newest line for which a silent stream was opened again.
+    newest: Option<DateTime<Utc>>,
 }
 
 impl Follow {
@@ -97,6 +142,8 @@ impl Follow {
             unfinished: None,
             look: LOOK,
             failing_since: None,
+            silence: Silence::begin(),
+            newest: None,
         }
     }
 
@@ -111,7 +158,22 @@ impl Follow {
     async fn next(&mut self) -> Option<Result<LogLine>> {
         loop {
             if let Some(lines) = &mut self.lines {
-                match lines.next().await {
+                let next = match self.silence.next {
+                    Some(doubt) if self.reading.as_ref().is_none_or(|reading| !reading.ended) => {
+                        timeout_at(doubt, lines.next()).await
+                    }
+                    Some(_) | None => Ok(lines.next().await),
+                };
+                let Ok(next) = next else {
+                    if self.silence.doubted() && self.goes_on() && self.left_behind().await {
+                        tracing::debug!(container = %self.id, "a log stands still in an old file; it is taken up again");
+                        self.lines = None;
+                        self.look = LOOK;
+                    }
+                    continue;
+                };
+                self.silence.heard = true;
+                match next {
                     Some(Ok(raw)) => match self.take(raw) {
                         Some(line) => return Some(Ok(line)),
                         None => continue,
@@ -123,9 +185,11 @@ impl Follow {
                     Some(Err(error)) => {
                         tracing::debug!(container = %self.id, %error, "a log broke off; it is taken up again");
                         self.lines = None;
+                        self.silence = Silence::begin();
                     }
                     None => {
                         self.lines = None;
+                        self.silence = Silence::begin();
                         if let Some(reading) = &mut self.reading {
                             reading.done = reading.ended;
                         }
@@ -175,6 +239,25 @@ impl Follow {
         new.then_some(raw.line)
     }
 
+    /// Whether the newest file has a line that the silent stream does not bring. A failure is no sign of it, and what the
+    /// stream itself brings ends it soon enough.
+    async fn left_behind(&mut self) -> bool {
+        let Ok(Some(row)) = self.io.store.for_reconcile(self.id).await else { return false };
+        let params = LogParams { tail_lines: Some(1), limit_bytes: Some(TIME_ONLY), ..params(None) };
+        let Ok(mut found) = read(&self.io, &row, &params).await else { return false };
+        let Some(Ok(RawLine { line: LogLine { at, .. }, .. })) = found.next().await else { return false };
+        // The last piece of a long line is newer than the line.
+        if !self.progress.lacks(at) || self.newest == Some(at) {
+            self.silence.settled();
+            return false;
+        }
+        if self.query.since.is_some_and(|since| at < since) {
+            return false;
+        }
+        self.newest = Some(at);
+        true
+    }
+
     /// Looks at the container again and opens what is to be read next.
     async fn look(&mut self) -> Result<Look> {
         let Some(row) = self.io.store.for_reconcile(self.id).await.map_err(database)? else { return Ok(Look::Ended) };
@@ -206,6 +289,7 @@ impl Follow {
             Err(Unreachable::NotRunning(_)) if previous && self.goes_on() => None,
             Err(error) => return Err(error),
         };
+        self.silence.again();
         self.reading = Some(Reading { id: run.id, ended: !run.running, done: self.lines.is_none() });
         Ok(())
     }

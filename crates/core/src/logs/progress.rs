@@ -51,6 +51,11 @@ impl Progress {
         self.reached.map(|reached| reached.at)
     }
 
+    /// Whether a line that was written at this time is still to come.
+    pub fn lacks(&self, at: DateTime<Utc>) -> bool {
+        self.reached.is_none_or(|reached| at > reached.latest)
+    }
+
     /// Whether the line that was written at this time is new. It counts as read from now on.
     pub fn admit(&mut self, at: DateTime<Utc>) -> bool {
         if let (Some(reached), Some(again)) = (self.reached, &mut self.again) {
@@ -140,6 +145,17 @@ mod tests {
         assert!(progress.admit(at(1)) && progress.admit(at(2)));
         progress.reopen();
         assert!(progress.admit(at(3)) && progress.admit(at(3)) && progress.admit(at(2)));
+    }
+
+    #[test]
+    fn what_is_still_to_come() {
+        let mut progress = Progress::default();
+        assert!(progress.lacks(at(1)), "nothing was read");
+        progress.admit(at(5));
+        progress.admit(at(4));
+        for (nanos, lacks) in [(3, false), (4, false), (5, false), (6, true)] {
+            assert_eq!(progress.lacks(at(nanos)), lacks, "{nanos}");
+        }
     }
 
     #[test]
