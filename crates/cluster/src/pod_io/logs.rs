@@ -270,7 +270,10 @@ impl Follow {
         }
         match step(self.reading.as_ref(), &main, row.desired) {
             Step::Read { run, previous } => {
-                if self.reading.as_ref().is_some_and(|reading| reading.id != run.id) {
+                // In the same pod one clock counts on: what was read under the name of the run before, because the restart was
+                // faster than our look at it, does not come twice. Another pod may be on a node with another clock.
+                let other = self.reading.as_ref().is_some_and(|reading| reading.id != run.id);
+                if other && main.previous.is_none() {
                     self.progress = Progress::default();
                 }
                 self.open(&row, run, previous).await.map(|()| Look::Opened)
