@@ -9,6 +9,9 @@ listen=${BERTH_LISTEN:-127.0.0.1:7070}
 metrics=${BERTH_METRICS_LISTEN:-127.0.0.1:7071}
 domain=${BERTH_DOMAIN:-localhost}
 address=${BERTH_ADDRESS:-127.0.0.1}
+# More addresses of this machine, for containers to have: BERTH_DEDICATED="203.0.113.8 203.0.113.9".
+[ "$address" != 127.0.0.1 ] || loopback="127.0.0.2 127.0.0.3 127.0.0.4"
+dedicated=$(printf '"%s", ' ${BERTH_DEDICATED-${loopback:-}} | sed 's/"", //; s/, $//')
 mkdir -p "$state" "$root/.berth"
 
 # first_free PORT…: the first that nobody listens on, else the last.
@@ -73,6 +76,8 @@ keys = "$state/gateway"
 spool = "$state/spool"
 # Where containers are reached: SSH, and the ports 80, 443 and 8000 to 8999 or what stands for them here.
 addresses = ["$address"]
+# Each container gets one that no other of its owner's has: \`ssh root@<address>\` leads to it, and its rules may be raw TCP.
+dedicated = [$dedicated]
 ssh_port = $(first_free 22 2222)
 http_port = $(first_free 80 10080)
 https_port = $(first_free 443 10443)

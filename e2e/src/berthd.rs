@@ -1,6 +1,6 @@
 //! A berthd of the test's own, on a temporary SQLite file and free ports, with the service account's rights.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -127,6 +127,15 @@ impl Berthd {
         self.settings.push(("BERTH_GATEWAY__KEYS", keys.display().to_string()));
         self.settings.push(("BERTH_GATEWAY__ADDRESSES", addresses));
         self.settings.push(("BERTH_GATEWAY__SPOOL", self.folder.path().join("spool").display().to_string()));
+    }
+
+    /// A gateway with two addresses for containers to have.
+    pub fn add_dedicated(&mut self) -> [IpAddr; 2] {
+        self.add_gateway();
+        let mut own = [loopback(), loopback()];
+        own.sort_unstable();
+        self.settings.push(("BERTH_GATEWAY__DEDICATED", format!("[\"{}\", \"{}\"]", own[0], own[1])));
+        own.map(IpAddr::from)
     }
 
     /// One more gateway, a process of its own with its own credentials and the keys of this one: a replica.

@@ -4,6 +4,7 @@
 
 pub mod api_proxy;
 pub mod berthd;
+pub mod dns;
 pub mod gateway;
 pub mod images;
 pub mod kubectl;

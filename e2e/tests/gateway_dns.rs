@@ -2,18 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use berth_e2e::berthd::Berthd;
+use berth_e2e::dns::dig;
 use berth_e2e::until;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokio::process::Command;
-
-async fn dig(server: &str, question: &[&str]) -> String {
-    let mut dig = Command::new("dig");
-    dig.arg(format!("@{server}")).args(["+norecurse", "+tries=1", "+timeout=5"]).args(question);
-    let output = dig.output().await.unwrap();
-    assert!(output.status.success(), "{question:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 #[tokio::test]
 async fn names_of_containers_are_known_while_they_are_there() {

@@ -166,6 +166,8 @@ impl From<StoreError> for Problem {
             StoreError::UnknownKey(_) => Self::new(Kind::Invalid, error.to_string()).field("ssh_key_ids"),
             StoreError::KeyExists => Self::new(Kind::Conflict, error.to_string()).field("public_key"),
             StoreError::PortTaken => Self::new(Kind::Conflict, error.to_string()).field("port"),
+            StoreError::AddressPortTaken { .. } => Self::new(Kind::Conflict, error.to_string()).field("port"),
+            StoreError::NoAddress => Self::new(Kind::Invalid, error.to_string()).field("protocol"),
             StoreError::NoKeys => Self::new(Kind::Invalid, error.to_string()).field("ssh_enabled"),
             StoreError::IdempotencyMismatch => Self::new(Kind::Conflict, error.to_string()).field("Idempotency-Key"),
             StoreError::Quota(exceeded) => Self::new(Kind::QuotaExceeded, exceeded.to_string()),

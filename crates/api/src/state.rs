@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use berth_core::address::Addresses;
 use berth_core::id::UserId;
 use berth_core::image::ImagePolicy;
 use berth_core::instance::{Arch, InstanceTypes};
@@ -45,6 +46,9 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Where browsers reach this service, such as `https://compute.example.com`.
     pub public_url: Option<Url>,
+    /// Of the gateway, for containers to have. Set by berthd, which is told of them in the gateway's settings.
+    #[serde(skip)]
+    pub addresses: Addresses,
     /// The gateways' public keys; absent: nobody reports connections. Set by berthd, which has them for the agents.
     #[serde(skip)]
     pub gateway_keys: Option<GatewayKeys>,
@@ -65,6 +69,7 @@ impl Default for Config {
             admin_username: None,
             trusted_proxies: Vec::new(),
             public_url: None,
+            addresses: Addresses::default(),
             gateway_keys: None,
             oidc: None,
         }

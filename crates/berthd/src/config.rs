@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use berth_cluster::Pulls;
+use berth_core::Invalid;
 use berth_core::instance::{InstanceType, InstanceTypes};
 use berth_core::name::Username;
 use figment::Figment;
@@ -108,6 +109,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, Error> {
         config.api.gateway_keys =
             Some(keys.map_err(|line| Error::Value { key: "cluster.ssh.gateway_keys", detail: wrong(line) })?);
     }
+    config.api.addresses = config.gateway.dedicated.clone();
     let registry = config.api.images.registry.clone();
     config.cluster.pulls = credentials.map(|credentials| Pulls { registry, credentials });
     Ok(config)
@@ -131,7 +133,9 @@ fn share_keys(config: &mut Config) -> Result<(), Error> {
 
 fn check(config: &Config) -> Result<(), Error> {
     config.instance_types()?;
-    config.api.check().map_err(|invalid| Error::Value { key: invalid.field, detail: invalid.detail })?;
+    let wrong = |invalid: Invalid| Error::Value { key: invalid.field, detail: invalid.detail };
+    config.api.check().map_err(wrong)?;
+    config.gateway.check().map_err(wrong)?;
     if config.api.jwt_secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < MIN_SECRET) {
         let detail = format!("needs at least {MIN_SECRET} bytes; openssl rand -hex 32 makes one");
         return Err(Error::Value { key: "JWT_SECRET", detail });
@@ -171,6 +175,8 @@ mod tests {
             ("[api.oidc]\nissuer = \"https://a.example\"", "client_id"),
             ("[cluster.ssh]\ngateway_keys = \"\"\nhost_key_secret = \"short\"", "cluster.ssh.host_key_secret"),
             ("[api]\npublic_url = \"nowhere\"", "api.public_url"),
+            ("[gateway]\ntranslated = { \"10.0.0.5\" = \"203.0.113.7\" }", "gateway.translated"),
+            ("[gateway]\ndedicated = [\"nowhere\"]", "gateway.dedicated"),
             ("[registry]\nendpoint = \"nowhere\"", "registry.endpoint"),
             ("[api.images]\nregistry = \"https://a.example\"", "api.images.registry"),
             ("[api.images]\nbuiltins = []", "api.images.builtins"),

@@ -33,6 +33,11 @@ pub(crate) async fn all(config: Config) -> anyhow::Result<()> {
     };
     let images = Arc::new(Registry::new(&config)?);
     let store = berth_store::open(&config.database.url).await.context("opening the database")?;
+    let changed =
+        store.settle_addresses(&config.gateway.dedicated).await.context("giving containers their addresses")?;
+    if changed > 0 {
+        tracing::info!(containers = changed, "containers have other addresses now: gateway.dedicated changed");
+    }
     let client = berth_cluster::connect(config.kubeconfig.as_deref()).await.context("reading the kubeconfig")?;
     let pods = PodIo::new(client.clone(), store.clone());
     let to_gateway = client.clone();

@@ -1,5 +1,7 @@
 //! A container as its row tells it. The row is the truth: everything else is derived from it or observed into it.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,8 @@ pub struct Container {
     pub owner_username: Username,
     pub spec: Spec,
     pub https_enabled: bool,
-    pub external_ip: Option<String>,
+    /// The gateway's address that is its own among its owner's containers, where there are such addresses.
+    pub external_ip: Option<IpAddr>,
     pub desired: Desired,
     /// Counts intents: every change of what is wanted adds one.
     pub generation: Generation,

@@ -114,6 +114,18 @@ pub struct NewRule {
     pub protocol: Protocol,
 }
 
+impl NewRule {
+    /// # Errors
+    /// [`Invalid`] with field `protocol` for raw TCP on 80 or 443: whoever had them on an address that containers of others
+    /// have as well would keep all of those from being reached by HTTP.
+    pub fn new(port: PublicPort, target: TargetPort, protocol: Protocol) -> Result<Self, Invalid> {
+        if protocol == Protocol::Tcp && !PublicPort::MORE.contains(&port.get()) {
+            return Err(Invalid::new("protocol", "raw TCP is served on ports 8000 to 8999; 80 and 443 are for HTTP"));
+        }
+        Ok(Self { port, target, protocol })
+    }
+}
+
 /// One row of `ingress_rules`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
@@ -145,6 +157,23 @@ mod tests {
         }
         for bad in [i64::MIN, -1, 0, i64::from(AGENT_PORT), 65_536, i64::MAX] {
             assert_eq!(TargetPort::new(bad).unwrap_err().field, "target_port", "{bad}");
+        }
+    }
+
+    #[test]
+    fn raw_tcp_leaves_the_ports_of_http_alone() {
+        for (port, protocol, good) in [
+            (80, Protocol::Http, true),
+            (443, Protocol::Http, true),
+            (8000, Protocol::Http, true),
+            (8000, Protocol::Tcp, true),
+            (8999, Protocol::Tcp, true),
+            (80, Protocol::Tcp, false),
+            (443, Protocol::Tcp, false),
+        ] {
+            let rule = NewRule::new(PublicPort(port), TargetPort(5432), protocol);
+            assert_eq!(rule.is_ok(), good, "{port} {protocol:?}");
+            assert!(rule.err().is_none_or(|error| error.field == "protocol"));
         }
     }
 

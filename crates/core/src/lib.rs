@@ -4,6 +4,7 @@
 //! the time or a random id passes it in. Tenant input becomes one of these types before it goes anywhere else.
 
 pub mod access;
+pub mod address;
 pub mod audit;
 pub mod connection;
 pub mod container;

@@ -1,8 +1,11 @@
 //! Settings of the gateway.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use berth_core::Invalid;
+use berth_core::address::Addresses;
 use berth_core::ingress::PublicPort;
 use serde::Deserialize;
 
@@ -15,6 +18,11 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// Each of them is listened on.
     pub addresses: Vec<IpAddr>,
+    /// As the public knows them. Each container gets one that no other of its owner's has: `ssh root@…` then needs no more
+    /// to name it, and its rules may be raw TCP. They are listened on as well.
+    pub dedicated: Addresses,
+    /// Where a network in front of this machine translates them: what is connected to here, and which of `dedicated` that is.
+    pub translated: BTreeMap<IpAddr, IpAddr>,
     pub ssh_port: u16,
     /// Where rules for port 80 are served.
     pub http_port: u16,
@@ -40,6 +48,8 @@ impl Default for Config {
         Self {
             keys: None,
             addresses: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+            dedicated: Addresses::default(),
+            translated: BTreeMap::new(),
             ssh_port: 22,
             http_port: 80,
             https_port: 443,
@@ -54,6 +64,44 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Which of the dedicated addresses somebody came to, by what their connection says here.
+    pub(crate) fn dedicated(&self, local: IpAddr) -> Option<IpAddr> {
+        let local = local.to_canonical();
+        let public = self.translated.get(&local).copied().unwrap_or(local);
+        self.dedicated.contains(public).then_some(public)
+    }
+
+    /// What is listened on: `addresses`, and those of `dedicated` that these do not cover.
+    pub(crate) fn listened(&self) -> Vec<IpAddr> {
+        let covers =
+            |all: &IpAddr, one: &IpAddr| all == one || all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+        let here = |public: IpAddr| {
+            let translated = self.translated.iter().find(|(_, of)| **of == public);
+            translated.map_or(public, |(local, _)| *local)
+        };
+        let mut listened = self.addresses.clone();
+        for address in self.dedicated.iter().map(here) {
+            if !listened.iter().any(|all| covers(all, &address)) {
+                listened.push(address);
+            }
+        }
+        listened
+    }
+
+    /// # Errors
+    /// The setting, and what is wrong with it.
+    pub fn check(&self) -> Result<(), Invalid> {
+        if let Some(public) = self.translated.values().find(|public| !self.dedicated.contains(**public)) {
+            return Err(Invalid::new("gateway.translated", format!("{public} is not among gateway.dedicated")));
+        }
+        let mut shared = self.dns.iter().flat_map(|dns| &dns.addresses);
+        if let Some(both) = shared.find(|address| self.dedicated.contains(**address)) {
+            let detail = format!("{both} is among gateway.dns.addresses, which every container shares");
+            return Err(Invalid::new("gateway.dedicated", detail));
+        }
+        Ok(())
+    }
+
     /// The ports of this machine that serve rules, each with the port that a rule names.
     pub(crate) fn ports(&self) -> impl Iterator<Item = (u16, PublicPort)> {
         let more = (self.base_port..=u16::MAX).zip(PublicPort::MORE);

@@ -1,4 +1,4 @@
-//! The gateway: how people reach containers by SSH, HTTP and HTTPS. It holds no credential of the database; all that it knows
+//! The gateway: how people reach containers by SSH, HTTP, HTTPS and raw TCP. It holds no credential of the database; all that it knows
 //! of containers are their routes and the addresses of their pods, which it watches, so it serves on while everything else
 //! of Berth is down.
 
@@ -10,6 +10,7 @@ mod http;
 pub mod keys;
 mod ssh;
 mod table;
+mod tcp;
 mod tls;
 
 use std::sync::Arc;

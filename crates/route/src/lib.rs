@@ -4,6 +4,8 @@
 //!
 //! `deploy/crd-routes.yaml` is this type's definition; a test keeps them equal.
 
+use std::net::IpAddr;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,10 @@ pub struct RouteSpec {
     /// The rules as a person reads them, for `kubectl get routes`.
     pub ports: String,
     pub ssh: Ssh,
+    /// The gateway's address that is the container's own among its owner's.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// Its owner stopped it: there is no pod, and none is coming.
     #[serde(default)]
     pub stopped: bool,

@@ -1,5 +1,7 @@
 //! What can go wrong with rows.
 
+use std::net::IpAddr;
+
 use berth_core::id::KeyId;
 use berth_core::quota::QuotaExceeded;
 
@@ -21,6 +23,12 @@ pub enum Error {
     KeyExists,
     #[error("this container has a rule for this port already; delete that one first")]
     PortTaken,
+    /// Of its address, by another container.
+    #[error("port {port} of this container's address {address} is in use; choose another port")]
+    AddressPortTaken { address: IpAddr, port: u16 },
+    /// Raw TCP has nothing else to tell containers apart by.
+    #[error("protocol \"tcp\" needs an address of the container's own, and it has none (external_ip); use \"http\"")]
+    NoAddress,
     /// SSH cannot be on for nobody.
     #[error("no SSH key would be accepted: add one with POST /compute/ssh-keys first")]
     NoKeys,

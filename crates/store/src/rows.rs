@@ -75,7 +75,7 @@ macro_rules! readers {
                         ssh_enabled: get(row, "ssh_enabled")?,
                     },
                     https_enabled: get(row, "https_enabled")?,
-                    external_ip: optional("external_ip")?,
+                    external_ip: optional("external_ip")?.map(|text| word(&text, "external_ip")).transpose()?,
                     desired: word::<Desired>(&get::<String, _>(row, "desired")?, "desired")?,
                     generation: Generation(get(row, "generation")?),
                     restart_generation: Generation(get(row, "restart_generation")?),

@@ -7,9 +7,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Sqlite, Transaction};
 
 use crate::verbs::{
-    implement_accounts, implement_containers, implement_exposures, implement_idempotency, implement_keys,
-    implement_people, implement_reconcile, implement_settings, implement_store, implement_timelines, store_prelude,
-    usage,
+    implement_accounts, implement_addresses, implement_containers, implement_exposures, implement_idempotency,
+    implement_keys, implement_people, implement_reconcile, implement_settings, implement_store, implement_timelines,
+    store_prelude, usage,
 };
 
 store_prelude!();

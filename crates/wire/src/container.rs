@@ -74,7 +74,7 @@ impl Container {
             pull_policy: row.spec.pull_policy.as_str().to_owned(),
             ssh_command: format!("ssh root@{hostname}"),
             hostname,
-            external_ip: row.external_ip.clone(),
+            external_ip: row.external_ip.map(|address| address.to_string()),
             transition: row.status.transition.map(|transition| transition.as_str().to_owned()),
             reason: row.status.reason.map(|reason| reason.as_str().to_owned()),
             message: row.status.message.clone(),

@@ -60,7 +60,7 @@ pub(crate) async fn create(
         let id = ContainerId::from_random(rand::random());
         let (spec, keys, image_digest) = (spec.clone(), keys.clone(), image_digest.clone());
         let new = NewContainer { id, spec, keys, image_digest, created_at: Utc::now() };
-        match api.store.create_container(&grant, &new, &api.config.quota, key.as_ref()).await {
+        match api.store.create_container(&grant, &new, &api.config.quota, &api.config.addresses, key.as_ref()).await {
             Ok(Created::New(row) | Created::Replayed(row)) => return Ok(created(&api, &row)),
             Err(StoreError::IdTaken) => {}
             Err(error) => return Err(error.into()),

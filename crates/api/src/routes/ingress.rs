@@ -47,7 +47,7 @@ pub(crate) async fn create(
     let port = PublicPort::new(port)?;
     let target = target_port.map_or(Ok(TargetPort::from(port)), TargetPort::new)?;
     let protocol = protocol.map_or(Ok(Protocol::default()), |protocol| protocol.parse())?;
-    let new = NewRule { port, target, protocol };
+    let new = NewRule::new(port, target, protocol)?;
     let rule = api.store.add_ingress_rule(&grant, &new, &api.config.quota, repeated.as_ref(), Utc::now()).await?;
     Ok((StatusCode::CREATED, Json(IngressRule::from(rule))).into_response())
 }

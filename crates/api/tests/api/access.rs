@@ -74,20 +74,46 @@ async fn rules_come_and_go_and_443_is_https() {
     assert!(made.body["id"].is_i64() && made.body["created_at"].is_i64(), "unix seconds: {:?}", made.body);
     let taken = server.post(&rules, &token, &json!({ "port": 8080 })).await;
     assert_eq!((taken.status, &taken.body["field"]), (StatusCode::CONFLICT, &json!("port")));
-    let tcp = server.post(&rules, &token, &json!({ "port": 8022, "target_port": 22, "protocol": "tcp" })).await;
-    assert_eq!((tcp.status, &tcp.body["protocol"]), (StatusCode::CREATED, &json!("tcp")));
+    let raw = json!({ "port": 8022, "target_port": 22, "protocol": "tcp" });
+    let homeless = server.post(&rules, &token, &raw).await;
+    assert_eq!(
+        (homeless.status, &homeless.body["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("protocol")),
+        "it has no address of its own"
+    );
     let https = async || server.get(&path, &token).await.body["https_enabled"].clone();
     assert_eq!(https().await, false);
     let secure = server.post(&rules, &token, &json!({ "port": 443 })).await;
     assert_eq!(secure.body["target_port"], 443, "the same unless it is named");
     assert_eq!(https().await, true);
     let listed = server.get(&rules, &token).await.body;
-    assert_eq!(listed, json!({ "rules": [secure.body, tcp.body, made.body] }));
+    assert_eq!(listed, json!({ "rules": [secure.body, made.body] }));
     assert_eq!(server.delete(&format!("{rules}/443"), &token).await.body, json!({ "status": "ok" }));
     assert_eq!(https().await, false);
     for gone in ["443", "80", "x", "99999999999999999999"] {
         assert_eq!(server.delete(&format!("{rules}/{gone}"), &token).await.status, StatusCode::NOT_FOUND, "{gone}");
     }
+}
+
+#[tokio::test]
+async fn raw_tcp_has_a_port_of_an_address_for_itself() {
+    let address = "203.0.113.7";
+    let server = Server::start_with(|config| config.addresses = vec![address.parse().unwrap()].into()).await;
+    let (ann, bob) = (server.jwt(7, "ann", 3600), server.jwt(8, "bob", 3600));
+    let (of_ann, of_bob) = (container(&server, &ann).await, container(&server, &bob).await);
+    assert_eq!(server.get(&of_ann, &ann).await.body["external_ip"], address);
+    let raw = json!({ "port": 8022, "target_port": 22, "protocol": "tcp" });
+    let made = server.post(&format!("{of_ann}/ingress"), &ann, &raw).await;
+    assert_eq!((made.status, &made.body["protocol"]), (StatusCode::CREATED, &json!("tcp")));
+    for rule in [raw, json!({ "port": 8022 })] {
+        let taken = server.post(&format!("{of_bob}/ingress"), &bob, &rule).await;
+        assert_eq!((taken.status, &taken.body["field"]), (StatusCode::CONFLICT, &json!("port")), "{:?}", taken.body);
+        assert!(taken.body["detail"].as_str().unwrap().contains(address), "it says where: {:?}", taken.body);
+    }
+    assert_eq!(
+        server.post(&format!("{of_bob}/ingress"), &bob, &json!({ "port": 8023 })).await.status,
+        StatusCode::CREATED
+    );
 }
 
 #[tokio::test]
@@ -166,6 +192,7 @@ async fn every_bad_value_is_named() {
         (Method::POST, of("ingress"), json!({ "port": 80, "target_port": 65536 }), "target_port"),
         (Method::POST, of("ingress"), json!({ "port": 80, "target_port": 22022 }), "target_port"),
         (Method::POST, of("ingress"), json!({ "port": 80, "protocol": "udp" }), "protocol"),
+        (Method::POST, of("ingress"), json!({ "port": 80, "protocol": "tcp" }), "protocol"),
         (Method::POST, of("ingress"), json!({ "port": 80, "prot": "tcp" }), "prot"),
         (Method::PUT, of("ssh"), json!({}), "ssh_enabled"),
         (Method::PUT, of("ssh"), json!({ "ssh_enabled": "yes" }), "ssh_enabled"),

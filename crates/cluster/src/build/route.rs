@@ -34,6 +34,7 @@ pub(super) fn route(container: &Container, exposure: &Exposure, context: &Contex
         ports: RouteSpec::summary(&rules),
         rules,
         ssh: Ssh { enabled: container.spec.ssh_enabled, port: AGENT_PORT, keys: keys.collect(), host_key },
+        address: container.external_ip,
         stopped: container.desired == Desired::Stopped,
         generation: container.generation.0,
     };

@@ -61,10 +61,13 @@ impl Zone {
         if !at_apex && entry.is_none() {
             return Answer::NoName;
         }
-        let own = entry.and_then(|entry| entry.now().ssh.host_key.clone());
+        let target = entry.map(|entry| entry.now());
+        let own = target.as_ref().and_then(|target| target.ssh.host_key.clone());
+        let own_address = target.as_ref().and_then(|target| target.own_address);
+        let addresses = own_address.as_ref().map_or(self.addresses.as_slice(), std::slice::from_ref);
         let record = |data| Record::from_rdata(name.clone(), TTL, data);
         let data: Vec<RData> = match kind {
-            RecordType::A | RecordType::AAAA => self.addresses.iter().filter_map(|ip| address(*ip, kind)).collect(),
+            RecordType::A | RecordType::AAAA => addresses.iter().filter_map(|ip| address(*ip, kind)).collect(),
             // Of whom a client meets: the gateway without configuration, the container itself through a jump.
             RecordType::SSHFP => [Some(&self.host_key), own.as_ref()].into_iter().flatten().filter_map(sshfp).collect(),
             RecordType::NS if at_apex => self.nameservers.iter().map(|name| RData::NS(NS(name.clone()))).collect(),
@@ -108,7 +111,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
 
     use super::*;
-    use crate::table::tests::{KEY, table};
+    use crate::table::Target;
+    use crate::table::tests::{KEY, table, target};
 
     #[test]
     fn what_the_zone_says() {
@@ -141,6 +145,11 @@ mod tests {
             (".", NS, "Refused"),
         ] {
             assert_eq!(answer(name, kind), expected, "{name} {kind}");
+        }
+        let own = Target { own_address: Some("203.0.113.9".parse().unwrap()), ..target("bcdfghjk", true) };
+        table.set_route(own.id, Some(own));
+        for (kind, expected) in [(A, "203.0.113.9"), (AAAA, "NoData")] {
+            assert_eq!(answer("bcdfghjk.compute.example.com.", kind), expected, "its own address alone");
         }
         assert!(answer("compute.example.com.", SOA).contains("hostmaster.compute.example.com."));
         assert!(answer("compute.example.com.", SSHFP).starts_with("4 2 "));

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Door};
 use super::{Context, meter};
+use crate::tcp;
 
 /// From a connection's start to its first byte, and from there to the end of the handshake.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -48,9 +49,11 @@ pub(crate) async fn listen(context: Arc<Context>, listener: TcpListener, port: u
 }
 
 async fn visit(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, port: u16, stop: CancellationToken) {
-    let tuned = tune(&stream);
-    // Raw TCP (`protocol: tcp`) is told apart here, before a byte is read, once (address, port) can be a container's own:
-    // `stream.local_addr()` and `port` name it then.
+    let (tuned, local) = (tune(&stream), stream.local_addr());
+    // Nothing that is said there is looked at.
+    if let Some(place) = local.ok().and_then(|local| tcp::Place::find(&context.shared, local.ip(), port)) {
+        return tcp::serve(&context.shared, place, stream, peer, stop).await;
+    }
     let first = tokio::select! {
         first = tokio::time::timeout(FIRST_BYTE, first_byte(&stream)) => first,
         () = stop.cancelled() => return,
@@ -86,7 +89,7 @@ async fn first_byte(stream: &TcpStream) -> io::Result<Option<u8>> {
     Ok((read == 1).then_some(byte[0]))
 }
 
-pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&KEEPALIVE)?;

@@ -1,7 +1,7 @@
 //! HTTP and HTTPS: ports 80, 443 and 8000 to 8999 of every address. A connection is told apart by its first byte, a request by its
 //! host name and the port that it came to; what a rule stands for is then reached in the container's own pod.
 
-mod accept;
+pub(crate) mod accept;
 mod answer;
 mod body;
 mod connection;
@@ -47,9 +47,9 @@ impl Listeners {
     pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
         let certificates = Source::open(config)?;
         let mut listeners = Vec::new();
-        for ip in &config.addresses {
+        for ip in config.listened() {
             for (here, rule) in config.ports() {
-                let address = SocketAddr::new(*ip, here);
+                let address = SocketAddr::new(ip, here);
                 let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
                 listeners.push((listener, rule));
             }

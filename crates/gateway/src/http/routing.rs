@@ -93,7 +93,7 @@ pub(crate) fn find(shared: &Shared, door: &Door, host: &str) -> Result<Ground, R
 fn way(target: &Target, port: u16) -> Result<SocketAddr, Refusal> {
     match target.rules.get(&port).map(|rule| rule.protocol) {
         Some(Protocol::Http) => {}
-        // Raw TCP would be served before its first byte is read: see accept.
+        // Raw TCP is served before its first byte is read, at the container's own address alone: see accept.
         Some(Protocol::Tcp) | None => return Err(Refusal::Unknown),
     }
     if target.stopped {

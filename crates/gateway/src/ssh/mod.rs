@@ -59,8 +59,8 @@ struct Ssh {
 impl Listeners {
     pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
         let mut listeners = Vec::new();
-        for ip in &config.addresses {
-            let address = SocketAddr::new(*ip, config.ssh_port);
+        for ip in config.listened() {
+            let address = SocketAddr::new(ip, config.ssh_port);
             let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen { address, error })?;
             listeners.push(listener);
         }

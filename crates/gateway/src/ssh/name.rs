@@ -2,8 +2,6 @@
 //! that was connected to. What names one container never leads to another: a name that does not fit ends in words about
 //! those that would.
 
-use std::net::IpAddr;
-
 use berth_core::id::ContainerId;
 
 /// The user of a jump: `ProxyJump gw@compute.<domain>`.
@@ -36,8 +34,8 @@ pub(super) enum Named {
 }
 
 /// `accepting` are the containers that let the key in now, `addressed` those among them that have the destination for their
-/// own; `None` where it belongs to none in particular.
-pub(super) fn name(user: &str, accepting: &[ContainerId], addressed: Option<ContainerId>) -> Named {
+/// own; `None` where it is nobody's own.
+pub(super) fn name(user: &str, accepting: &[ContainerId], addressed: Option<&[ContainerId]>) -> Named {
     if accepting.is_empty() {
         return Named::Nobody;
     }
@@ -51,10 +49,12 @@ pub(super) fn name(user: &str, accepting: &[ContainerId], addressed: Option<Cont
         return Named::Unclear;
     }
     match (addressed, accepting) {
-        (Some(id), _) if accepting.contains(&id) => Named::Container(id, Way::Address),
-        (Some(_), _) => Named::Other,
+        (Some([only]), _) => Named::Container(*only, Way::Address),
+        // Somebody else's, and never replaced by the only one.
+        (Some([]), _) => Named::Other,
         (None, [only]) => Named::Container(*only, Way::Key),
-        (None, _) => Named::Unclear,
+        // Several at one address are those of several owners, of whom one lists a key of another.
+        (Some(_) | None, _) => Named::Unclear,
     }
 }
 
@@ -62,11 +62,6 @@ pub(super) fn name(user: &str, accepting: &[ContainerId], addressed: Option<Cont
 fn id_in(user: &str) -> Option<ContainerId> {
     let id = user.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('+')).unwrap_or(user);
     (id.len() == ContainerId::LEN).then(|| id.to_ascii_lowercase().parse().ok()).flatten()
-}
-
-/// Which container an address belongs to for whoever has these. The gateway has no addresses of single containers yet.
-pub(super) fn addressed(_destination: IpAddr, _accepting: &[ContainerId]) -> Option<ContainerId> {
-    None
 }
 
 /// Which container the destination of a jump names; `by_host` knows host names of this installation.
@@ -92,9 +87,9 @@ mod tests {
             // Nothing is said to a key that nobody knows.
             ("gw", &[][..], None, Named::Nobody),
             ("bcdfghjk", &[], None, Named::Nobody),
-            ("root", &[], Some(a), Named::Nobody),
+            ("root", &[], Some(&[][..]), Named::Nobody),
             ("gw", &[a], None, Named::Jump),
-            ("gw", &[a, b], Some(a), Named::Jump),
+            ("gw", &[a, b], Some(&[a]), Named::Jump),
             ("GW", &[a], None, Named::Unclear),
             ("bcdfghjk", &[a, b], None, by_user(a)),
             ("root+bcdfghjm", &[a, b], None, by_user(b)),
@@ -102,11 +97,14 @@ mod tests {
             ("root+BCDFGHJK", &[a], None, by_user(a)),
             // One that is named and does not fit is never replaced, not even by the only one.
             ("bcdfghjm", &[a], None, Named::Other),
-            ("root+bcdfghjm", &[a], Some(a), Named::Other),
+            ("root+bcdfghjm", &[a], Some(&[a]), Named::Other),
             ("root", &[a], None, Named::Container(a, Way::Key)),
             ("root", &[a, b], None, Named::Unclear),
-            ("root", &[a, b], Some(b), Named::Container(b, Way::Address)),
-            ("root", &[a], Some(b), Named::Other),
+            ("root", &[a, b], Some(&[b]), Named::Container(b, Way::Address)),
+            ("root", &[a], Some(&[]), Named::Other),
+            ("root", &[a, b], Some(&[a, b]), Named::Unclear),
+            ("ann", &[a], Some(&[a]), Named::Unclear),
+            ("bcdfghjk", &[a], Some(&[]), by_user(a)),
             ("", &[a], None, Named::Unclear),
             ("ann", &[a], None, Named::Unclear),
             ("Root", &[a], None, Named::Unclear),

@@ -19,7 +19,7 @@ use super::forwards::{Forwards, Place};
 use super::guest::{self, Guest, To};
 use super::inner::Doors;
 use super::jump::Jumper;
-use super::name::{Named, addressed, name};
+use super::name::{Named, name};
 use super::requests::{Far, Sessions, Start, answer};
 use super::{Ssh, words};
 use crate::Keys;
@@ -91,8 +91,13 @@ impl Server {
         if !sound(algorithm) {
             return (fingerprint, Named::Nobody);
         }
-        let ids: Vec<ContainerId> = self.accepting(&fingerprint).iter().map(|target| target.id).collect();
-        let named = name(user, &ids, addressed(self.local, &ids));
+        let accepting = self.accepting(&fingerprint);
+        let ids = |admits: &dyn Fn(&Target) -> bool| -> Vec<ContainerId> {
+            accepting.iter().filter(|target| admits(target)).map(|target| target.id).collect()
+        };
+        let address = self.ssh.shared.config.dedicated(self.local);
+        let addressed = address.map(|address| ids(&|target| target.own_address == Some(address)));
+        let named = name(user, &ids(&|_| true), addressed.as_deref());
         (fingerprint, named)
     }
 

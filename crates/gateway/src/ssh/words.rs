@@ -87,6 +87,7 @@ mod tests {
             hostname: format!("{id}.compute.example.com"),
             rules: [].into(),
             ssh: Ssh { enabled: true, port: 22022, keys: Vec::new(), host_key: None },
+            own_address: None,
             stopped,
             generation: Generation(1),
             address: None,

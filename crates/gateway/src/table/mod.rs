@@ -6,6 +6,7 @@ mod target;
 mod watch;
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -32,6 +33,8 @@ struct Known {
     addresses: HashMap<ContainerId, IpAddr>,
     /// Which containers accept a key, by its fingerprint; whether SSH is on or off.
     accepting: HashMap<String, BTreeSet<ContainerId>>,
+    /// Whose a port of an address is for raw TCP. There are several only while one of them comes and another goes.
+    raw: HashMap<(IpAddr, u16), BTreeSet<ContainerId>>,
 }
 
 /// One container as it is now, and as it becomes.
@@ -87,17 +90,23 @@ impl Table {
         ids.filter_map(|id| known.targets.get(id)).map(|target| Entry(target.subscribe())).collect()
     }
 
+    /// The one container that has a port of an address for raw TCP.
+    pub(crate) fn raw(&self, address: IpAddr, port: u16) -> Option<Entry> {
+        let known = self.known();
+        let mut ids = known.raw.get(&(address, port))?.iter();
+        let (only, None) = (ids.next()?, ids.next()) else { return None };
+        known.targets.get(only).map(|target| Entry(target.subscribe()))
+    }
+
     /// What a route says now; `None` when it is gone.
     pub(crate) fn set_route(&self, id: ContainerId, route: Option<Target>) {
         let mut known = self.known_mut();
         let old = known.targets.get(&id).map(|sender| sender.borrow().clone());
         for key in old.iter().flat_map(|old| &old.ssh.keys) {
-            if let Some(ids) = known.accepting.get_mut(&key.fingerprint) {
-                ids.remove(&id);
-                if ids.is_empty() {
-                    known.accepting.remove(&key.fingerprint);
-                }
-            }
+            forget(&mut known.accepting, &key.fingerprint, id);
+        }
+        for port in old.iter().flat_map(|old| old.raw()) {
+            forget(&mut known.raw, &port, id);
         }
         let Some(mut target) = route else {
             known.targets.remove(&id);
@@ -106,6 +115,9 @@ impl Table {
         target.address = known.addresses.get(&id).copied();
         for key in &target.ssh.keys {
             known.accepting.entry(key.fingerprint.clone()).or_default().insert(id);
+        }
+        for port in target.raw() {
+            known.raw.entry(port).or_default().insert(id);
         }
         match known.targets.get(&id) {
             Some(sender) => publish(sender, target),
@@ -143,6 +155,15 @@ impl Table {
 
     fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn forget<K: Eq + Hash>(index: &mut HashMap<K, BTreeSet<ContainerId>>, key: &K, id: ContainerId) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
     }
 }
 

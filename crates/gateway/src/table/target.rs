@@ -20,6 +20,8 @@ pub(crate) struct Target {
     /// By the port that the public uses.
     pub(crate) rules: BTreeMap<u16, Rule>,
     pub(crate) ssh: Ssh,
+    /// The gateway's address that no other container of its owner has.
+    pub(crate) own_address: Option<IpAddr>,
     /// Its owner stopped it.
     pub(crate) stopped: bool,
     pub(crate) generation: Generation,
@@ -87,6 +89,7 @@ impl Target {
                 keys: spec.ssh.keys.into_iter().filter_map(key).collect(),
                 host_key: spec.ssh.host_key.and_then(|key| PublicKey::from_openssh(&key).ok()),
             },
+            own_address: spec.address,
             stopped: spec.stopped,
             generation: Generation(spec.generation),
             address: None,
@@ -96,6 +99,18 @@ impl Target {
     /// Where the rule for a public port leads now; `None` without a pod or a rule.
     pub(crate) fn rule_address(&self, port: u16) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.address?, self.rules.get(&port)?.target))
+    }
+
+    /// The ports of its own address that are raw TCP.
+    pub(crate) fn raw(&self) -> impl Iterator<Item = (IpAddr, u16)> {
+        let raw = self.rules.iter().filter(|(_, rule)| rule.protocol == Protocol::Tcp);
+        raw.filter_map(|(port, _)| Some((self.own_address?, *port)))
+    }
+
+    /// Where raw TCP to a port of an address leads now; `None` without a pod, or when the port is not its own there.
+    pub(crate) fn raw_address(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
+        let own = !self.stopped && self.raw().any(|raw| raw == (address, port));
+        own.then(|| self.rule_address(port)).flatten()
     }
 
     /// Where the agent listens; `None` without a pod.

@@ -19,6 +19,7 @@ fn spec(id: &str, enabled: bool) -> RouteSpec {
         rules: vec![berth_route::Rule { port: 80, target_port: 8080, protocol: Protocol::Http }],
         ports: "80:8080".to_owned(),
         ssh: Ssh { enabled, port: 22022, keys, host_key: None },
+        address: None,
         stopped: false,
         generation: 3,
     }
@@ -81,6 +82,35 @@ fn routes_and_addresses_come_in_any_order_and_go() {
     table.keep_routes(&BTreeSet::new());
     assert!(table.get(id).is_none());
     assert!(table.accepting(&key).is_empty());
+}
+
+#[test]
+fn a_port_of_an_address_is_one_containers_or_nobodys() {
+    let table = Table::new("example.com");
+    let own: IpAddr = "203.0.113.7".parse().unwrap();
+    let put = |id: &str, address: Option<IpAddr>, protocol| {
+        let rules = [(8000, Rule { target: 5432, protocol })].into();
+        let target = Target { own_address: address, rules, ..target(id, true) };
+        table.set_address(target.id, Some([10, 0, 0, 9].into()));
+        table.set_route(target.id, Some(target));
+    };
+    let raw = |address: IpAddr, port| table.raw(address, port).map(|entry| entry.now().id.to_string());
+    put("bcdfghjk", Some(own), Protocol::Tcp);
+    put("bcdfghjm", Some(own), Protocol::Http);
+    put("bcdfghjn", None, Protocol::Tcp);
+    assert_eq!(raw(own, 8000).as_deref(), Some("bcdfghjk"));
+    assert_eq!(raw(own, 8001), None);
+    assert_eq!(raw([203, 0, 113, 8].into(), 8000), None);
+    let target = table.raw(own, 8000).unwrap().now();
+    assert_eq!(target.raw_address(own, 8000).unwrap().to_string(), "10.0.0.9:5432");
+    assert_eq!(target.raw_address(own, 80), None);
+    // While one comes and another goes: never the wrong one.
+    put("bcdfghjm", Some(own), Protocol::Tcp);
+    assert_eq!(raw(own, 8000), None);
+    table.set_route(target.id, None);
+    assert_eq!(raw(own, 8000).as_deref(), Some("bcdfghjm"));
+    put("bcdfghjm", Some(own), Protocol::Http);
+    assert_eq!(raw(own, 8000), None);
 }
 
 #[test]

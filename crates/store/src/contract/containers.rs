@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use berth_core::access::{AccountGrant, Administer, CreateContainer, Delete, Grant, ListContainers, Read, Start, Stop};
+use berth_core::address::Addresses;
 use berth_core::container::Container;
 use berth_core::quota::{Quota, Usage};
 use chrono::{DateTime, Utc};
@@ -10,7 +11,8 @@ use crate::{Created, IdempotencyKey, NewContainer, Result};
 
 #[async_trait]
 pub trait Containers {
-    /// Inserts a container within `quota`, counted in the same transaction.
+    /// Inserts a container within `quota`, counted in the same transaction, with one of `addresses` that its owner's other
+    /// containers do not have, while there is one.
     ///
     /// With an idempotency key that was used before by this user: the same request gives [`Created::Replayed`], another
     /// body [`Error::IdempotencyMismatch`]. [`Error::Quota`], [`Error::NameTaken`], [`Error::IdTaken`] (draw again) and
@@ -20,6 +22,7 @@ pub trait Containers {
         grant: &AccountGrant<CreateContainer>,
         new: &NewContainer,
         quota: &Quota,
+        addresses: &Addresses,
         key: Option<&IdempotencyKey>,
     ) -> Result<Created>;
     /// What [`create_container`](Self::create_container) would replay for this key; `None`: it would insert.

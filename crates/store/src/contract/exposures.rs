@@ -17,7 +17,12 @@ pub trait Exposures {
     /// `https_enabled` in it. [`Error::PortTaken`] when the container has a rule for the port. With an idempotency key of
     /// before: what that request made.
     ///
+    /// Raw TCP has (address, port) for itself: [`Error::NoAddress`] for a container without an address,
+    /// [`Error::AddressPortTaken`] when another container at the same address has raw TCP there, or anything where this is.
+    ///
     /// [`Error::PortTaken`]: crate::Error::PortTaken
+    /// [`Error::NoAddress`]: crate::Error::NoAddress
+    /// [`Error::AddressPortTaken`]: crate::Error::AddressPortTaken
     async fn add_ingress_rule(
         &self,
         grant: &Grant<Update>,

@@ -1,6 +1,7 @@
 //! Containers, as the reconciler sees them.
 
 use async_trait::async_trait;
+use berth_core::address::Addresses;
 use berth_core::container::Container;
 use berth_core::exposure::Exposure;
 use berth_core::id::{ContainerId, Generation};
@@ -34,6 +35,9 @@ pub trait Reconcile {
     async fn record_disk(&self, usage: &[(ContainerId, i64)]) -> Result<()>;
     /// Removes the row of a deleted container whose cluster side is gone. [`Error::NotFound`] unless it is deleted.
     async fn remove_row(&self, id: ContainerId) -> Result<()>;
+    /// After other addresses were configured: containers whose address is not among them, or who have none, get one that is,
+    /// where their rules can be served; others none. How many changed.
+    async fn settle_addresses(&self, addresses: &Addresses) -> Result<usize>;
     /// What a canary last showed of the cluster of this UID; `None` when none ran to its end.
     async fn isolation(&self, cluster: &str) -> Result<Option<Isolation>>;
     async fn record_isolation(&self, cluster: &str, shown: Isolation, now: DateTime<Utc>) -> Result<()>;

@@ -9,6 +9,7 @@ macro_rules! implement_containers {
                 grant: &AccountGrant<CreateContainer>,
                 new: &NewContainer,
                 quota: &Quota,
+                addresses: &Addresses,
                 key: Option<&IdempotencyKey>,
             ) -> Result<Created> {
                 let owner = grant.user();
@@ -31,12 +32,13 @@ macro_rules! implement_containers {
                         return Err(Error::UnknownKey(*key));
                     }
                 }
+                let address = self.address_for(&mut tx, owner.id, new.id, addresses).await?;
                 let observed = Observed::default();
                 let status = status(Desired::Running, &observed);
                 let sql = "INSERT INTO containers (id, user_id, owner_username, name, namespace, image, pull_policy, \
                            instance_type, memory_mb, storage_gb, mount_paths, ssh_enabled, created_at, desired, generation, \
-                           observed, status, transition, reason, message, image_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) RETURNING *";
+                           observed, status, transition, reason, message, image_digest, external_ip) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+                           $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) RETURNING *";
                 let spec = &new.spec;
                 let query = sqlx::query(sql)
                     .bind(new.id.as_str())
@@ -59,7 +61,8 @@ macro_rules! implement_containers {
                     .bind(status.transition.map(Transition::as_str))
                     .bind(status.reason.map(Reason::as_str))
                     .bind(status.message)
-                    .bind(new.image_digest.as_ref().map(ImageDigest::as_str));
+                    .bind(new.image_digest.as_ref().map(ImageDigest::as_str))
+                    .bind(address.map(|address| address.to_string()));
                 let row = query.fetch_one(&mut *tx.inner).await.map_err(|error| match unique(error, "id") {
                     Error::Conflict { .. } => Error::IdTaken,
                     other => other,

@@ -25,7 +25,7 @@ macro_rules! implement_exposures {
                 let (owner, id) = (grant.owner(), grant.target());
                 let mut tx = self.begin().await?;
                 self.lock_user(&mut tx, owner).await?;
-                self.locked(&mut tx, owner, id).await?;
+                let container = self.locked(&mut tx, owner, id).await?;
                 if let Some(made) = self.made_before(&mut tx, owner, idempotency).await? {
                     let query = sqlx::query("SELECT * FROM ingress_rules WHERE CAST(id AS TEXT) = $1").bind(made);
                     return rows::$rows::rule(&query.fetch_optional(&mut *tx.inner).await?.ok_or(Error::NotFound)?);
@@ -34,6 +34,11 @@ macro_rules! implement_exposures {
                 let taken = sqlx::query("SELECT id FROM ingress_rules WHERE container_id = $1 AND port = $2");
                 if taken.bind(id.as_str()).bind(port).fetch_optional(&mut *tx.inner).await?.is_some() {
                     return Err(Error::PortTaken);
+                }
+                match container.external_ip {
+                    Some(address) => self.admit_at(&mut tx, id, address, new.port, new.protocol).await?,
+                    None if new.protocol == Protocol::Tcp => return Err(Error::NoAddress),
+                    None => {}
                 }
                 quota.admit_rule(usage!(&mut *tx.inner, owner).ingress_rules)?;
                 let sql = "INSERT INTO ingress_rules (container_id, port, target_port, protocol, created_at) \

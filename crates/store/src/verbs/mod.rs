@@ -3,6 +3,7 @@
 //! of the contract, and the part has the same name there.
 
 mod accounts;
+mod addresses;
 mod containers;
 mod exposures;
 mod idempotency;
@@ -13,6 +14,7 @@ mod settings;
 mod timelines;
 
 pub(crate) use accounts::implement_accounts;
+pub(crate) use addresses::implement_addresses;
 pub(crate) use containers::{implement_containers, usage};
 pub(crate) use exposures::implement_exposures;
 pub(crate) use idempotency::implement_idempotency;
@@ -25,6 +27,7 @@ pub(crate) use timelines::implement_timelines;
 macro_rules! implement_store {
     ($store:ty, $rows:ident) => {
         implement_accounts!($store, $rows);
+        implement_addresses!($store, $rows);
         implement_containers!($store, $rows);
         implement_exposures!($store, $rows);
         implement_idempotency!($store, $rows);
@@ -68,18 +71,20 @@ macro_rules! implement_store {
 macro_rules! store_prelude {
     () => {
         use std::collections::HashMap;
+        use std::net::IpAddr;
 
         use async_trait::async_trait;
         use berth_core::access::{
             AccountGrant, Administer, CreateContainer, CreateKey, Delete, DeleteKey, Grant, ListContainers, ListKeys,
             ManageTokens, Read, Start, Stop, Update,
         };
+        use berth_core::address::Addresses;
         use berth_core::audit::{Action, By, Origin, Outcome};
         use berth_core::connection::Connection;
         use berth_core::container::Container;
         use berth_core::exposure::{AcceptedKey, Exposure};
         use berth_core::id::{ContainerId, Generation, KeyId, TokenId, UserId};
-        use berth_core::ingress::{NewRule, PublicPort, Rule};
+        use berth_core::ingress::{NewRule, Protocol, PublicPort, Rule};
         use berth_core::isolation::Isolation;
         use berth_core::key::SshKey;
         use berth_core::lifecycle::{Desired, Observed, Phase, Reason, Transition, status};

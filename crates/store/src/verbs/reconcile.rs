@@ -106,6 +106,17 @@ macro_rules! implement_reconcile {
                 self.commit(tx).await
             }
 
+            async fn settle_addresses(&self, addresses: &Addresses) -> Result<usize> {
+                let sql = "SELECT * FROM containers WHERE deleted_at IS NULL ORDER BY created_at, id";
+                let found = sqlx::query(sql).fetch_all(&self.reader).await?;
+                let mut changed = 0;
+                for row in &found {
+                    let container = rows::$rows::container(row)?;
+                    changed += usize::from(self.settle_address(&container, addresses).await?);
+                }
+                Ok(changed)
+            }
+
             async fn isolation(&self, cluster: &str) -> Result<Option<Isolation>> {
                 let sql = "SELECT policies_enforced, user_namespaces FROM cluster_isolation WHERE cluster = $1";
                 let row = sqlx::query(sql).bind(cluster).fetch_optional(&self.reader).await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_core::access::{Actor, CreateContainer, Delete, ListContainers, ManageTokens, Reach, Read, Start, Stop};
+use berth_core::address::Addresses;
 use berth_core::audit::Origin;
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, Generation, KeyId, UserId};
@@ -89,8 +90,19 @@ pub(crate) async fn create(
     new: &NewContainer,
     key: Option<&IdempotencyKey>,
 ) -> Result<Created, Error> {
+    create_at(store, actor, new, key, &Addresses::default()).await
+}
+
+/// The same where containers have addresses of their own.
+pub(crate) async fn create_at(
+    store: &Db,
+    actor: &Actor,
+    new: &NewContainer,
+    key: Option<&IdempotencyKey>,
+    addresses: &Addresses,
+) -> Result<Created, Error> {
     let grant = actor.may_account::<CreateContainer>().unwrap();
-    store.create_container(&grant, new, &Quota::default(), key).await
+    store.create_container(&grant, new, &Quota::default(), addresses, key).await
 }
 
 pub(crate) async fn made(store: &Db, actor: &Actor, name: &str) -> ContainerId {

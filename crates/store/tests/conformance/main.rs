@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test code; a failing case is named by the line before")]
 
 mod access;
+mod addresses;
 mod cases;
 mod people;
 mod server;
@@ -10,7 +11,7 @@ mod timelines;
 use berth_store::open;
 
 fn all() -> impl Iterator<Item = (usize, &'static (&'static str, cases::Case))> {
-    cases::ALL.iter().chain(access::ALL).chain(people::ALL).chain(timelines::ALL).enumerate()
+    cases::ALL.iter().chain(access::ALL).chain(addresses::ALL).chain(people::ALL).chain(timelines::ALL).enumerate()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use berth_core::access::{Actor, CreateContainer, Reach, Stop};
+use berth_core::address::Addresses;
 use berth_core::audit::Origin;
 use berth_core::container::Spec;
 use berth_core::id::{ContainerId, UserId};
@@ -86,7 +87,8 @@ async fn insert(store: &dyn Store, user: i64, count: usize) -> anyhow::Result<()
         // Unique without chance: the user's number above the row's.
         let id = ContainerId::from_random(user.unsigned_abs() << 20 | number as u64);
         let new = NewContainer { id, spec, keys: Vec::new(), image_digest: None, created_at: Utc::now() };
-        store.create_container(&actor.may_account::<CreateContainer>()?, &new, &UNLIMITED, None).await?;
+        let grant = actor.may_account::<CreateContainer>()?;
+        store.create_container(&grant, &new, &UNLIMITED, &Addresses::default(), None).await?;
         store.stop(&actor.may::<Stop>(id)?, Utc::now()).await?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod answers;
 mod ends;
+mod raw;
 mod site;
 mod streams;
 mod strictness;

@@ -35,6 +35,8 @@ pub(super) fn host(id: &str) -> String {
 
 pub(super) struct Site {
     ip: IpAddr,
+    /// That containers may have for their own.
+    pub(super) own: [IpAddr; 2],
     pub(super) table: Arc<Table>,
     pub(super) stop: CancellationToken,
     folder: TempDir,
@@ -50,12 +52,16 @@ impl Site {
     pub(super) async fn with_api(api: Option<SocketAddr>) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let process = std::process::id().to_be_bytes();
-        let ip = Ipv4Addr::new(127, process[2] & 0x7f, process[3], NEXT.fetch_add(1, Ordering::Relaxed)).into();
+        let address = || -> IpAddr {
+            Ipv4Addr::new(127, process[2] & 0x7f, process[3], NEXT.fetch_add(1, Ordering::Relaxed)).into()
+        };
+        let (ip, own) = (address(), [address(), address()]);
         let folder = tempfile::tempdir().unwrap();
         keys::make(folder.path()).unwrap();
         let config = Config {
             keys: Some(folder.path().to_owned()),
             addresses: vec![ip],
+            dedicated: own.to_vec().into(),
             http_port: PORTS[0].1,
             https_port: PORTS[1].1,
             base_port: PORTS[2].1,
@@ -69,7 +75,7 @@ impl Site {
         let (log, ended) = audit::log();
         let shared = Arc::new(Shared { config, keys, table: table.clone(), log });
         tokio::spawn(listeners.serve(shared, stop.clone()));
-        Self { ip, table, stop, folder, ended }
+        Self { ip, own, table, stop, folder, ended }
     }
 
     /// Where a public port is listened on.
@@ -85,6 +91,15 @@ impl Site {
         self.put(id, server.map(|server| server.ip()), rules.collect(), false);
     }
 
+    /// Ports 80 and 8000 are open, the latter for raw TCP at this address.
+    pub(super) fn put_raw(&self, id: &str, own: IpAddr, server: SocketAddr) {
+        let rule = |protocol| Rule { target: server.port(), protocol };
+        let rules = [(80, rule(Protocol::Http)), (8000, rule(Protocol::Tcp))];
+        self.put(id, Some(server.ip()), rules.into(), false);
+        let target = self.table.get(id.parse().unwrap()).unwrap().now();
+        self.table.set_route(target.id, Some(Target { own_address: Some(own), ..target.as_ref().clone() }));
+    }
+
     pub(super) fn put(&self, id: &str, ip: Option<IpAddr>, rules: BTreeMap<u16, Rule>, stopped: bool) {
         let names = Names::new(UserId(7), id.parse().unwrap());
         let target = Target {
@@ -94,6 +109,7 @@ impl Site {
             hostname: host(id),
             rules,
             ssh: Ssh { enabled: false, port: 22022, keys: Vec::new(), host_key: None },
+            own_address: None,
             stopped,
             generation: Generation(1),
             address: None,
@@ -108,6 +124,11 @@ impl Site {
 
     pub(super) async fn connect(&self, port: u16) -> TcpStream {
         TcpStream::connect(self.at(port)).await.unwrap()
+    }
+
+    /// The same at another of the gateway's addresses.
+    pub(super) async fn connect_at(&self, ip: IpAddr, port: u16) -> TcpStream {
+        TcpStream::connect(SocketAddr::new(ip, self.at(port).port())).await.unwrap()
     }
 
     /// Sends this and reads all there is until the connection ends.
