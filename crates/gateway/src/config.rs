@@ -22,6 +22,9 @@ pub struct Config {
     pub https_port: u16,
     /// Where rules for port 8000 are served; the next 999 ports follow.
     pub base_port: u16,
+    /// HTTP and HTTPS connections that one address may have open (of IPv6, one network of 64 bits). Behind a load balancer
+    /// that hides its clients' addresses, as many as all of them need.
+    pub max_connections_per_address: usize,
     /// Where `compute.<domain>` leads, and where connections are reported to; absent: to this process's own API.
     pub api: Option<SocketAddr>,
     /// The zone `compute.<domain>`, where it is delegated to the gateway.
@@ -44,6 +47,7 @@ impl Default for Config {
             http_port: 80,
             https_port: 443,
             base_port: 8000,
+            max_connections_per_address: 1024,
             api: None,
             dns: None,
             spool: PathBuf::from("/var/lib/berth/spool"),

@@ -31,6 +31,11 @@ pub(crate) fn handshake_failed() {
     metrics::counter!("berth_gateway_handshake_failures_total").increment(1);
 }
 
+/// A connection from an address that has as many as it may have.
+pub(crate) fn too_many() {
+    metrics::counter!("berth_gateway_connections_refused_total").increment(1);
+}
+
 fn protocol(tls: bool) -> &'static str {
     if tls { "https" } else { "http" }
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod answers;
+mod crowd;
 mod ends;
 mod site;
 mod streams;
