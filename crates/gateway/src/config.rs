@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use berth_core::ingress::PublicPort;
 use serde::Deserialize;
@@ -25,6 +26,9 @@ pub struct Config {
     /// HTTP and HTTPS connections that one address may have open (of IPv6, one network of 64 bits). Behind a load balancer
     /// that hides its clients' addresses, as many as all of them need.
     pub max_connections_per_address: usize,
+    /// How long a request, its answer, a body or a client that takes nothing may make no progress, by HTTP. Upgraded connections may
+    /// be silent.
+    pub stall_timeout_seconds: u64,
     /// Where `compute.<domain>` leads, and where connections are reported to; absent: to this process's own API.
     pub api: Option<SocketAddr>,
     /// The zone `compute.<domain>`, where it is delegated to the gateway.
@@ -48,6 +52,7 @@ impl Default for Config {
             https_port: 443,
             base_port: 8000,
             max_connections_per_address: 1024,
+            stall_timeout_seconds: 300,
             api: None,
             dns: None,
             spool: PathBuf::from("/var/lib/berth/spool"),
@@ -58,6 +63,10 @@ impl Default for Config {
 }
 
 impl Config {
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        Duration::from_secs(self.stall_timeout_seconds)
+    }
+
     /// The ports of this machine that serve rules, each with the port that a rule names.
     pub(crate) fn ports(&self) -> impl Iterator<Item = (u16, PublicPort)> {
         let more = (self.base_port..=u16::MAX).zip(PublicPort::MORE);

@@ -64,6 +64,12 @@ pub(crate) struct Visit {
     pub(crate) control: Option<Arc<strict::Control>>,
 }
 
+impl Visit {
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.context.shared.config.stall_timeout()
+    }
+}
+
 pub(crate) async fn serve(
     context: Arc<Context>,
     io: Box<dyn Io>,
@@ -73,7 +79,8 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let tally = Arc::<Tally>::default();
-    let io = Metered::new(io, door.tls, tally.clone());
+    let limit = context.shared.config.stall_timeout();
+    let io = Metered::new(io, door.tls, limit, tally.clone());
     let control = (!h2).then(Arc::<strict::Control>::default);
     let visit = Arc::new(Visit {
         context,

@@ -8,13 +8,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::connection::Io;
 use super::tally::Tally;
-
-/// A client that takes nothing of what it asked for.
-const STUCK: Duration = Duration::from_secs(5 * 60);
 
 pub(crate) fn request(tls: bool, status: StatusCode) {
     let class = match status.as_u16() {
@@ -46,17 +43,19 @@ pub(crate) struct Metered {
     open: metrics::Gauge,
     read: metrics::Counter,
     written: metrics::Counter,
+    /// For a client that takes nothing of what it asked for.
+    limit: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
     tally: Arc<Tally>,
 }
 
 impl Metered {
-    pub(crate) fn new(io: Box<dyn Io>, tls: bool, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(io: Box<dyn Io>, tls: bool, limit: Duration, tally: Arc<Tally>) -> Self {
         let protocol = protocol(tls);
         let bytes = |direction| metrics::counter!("berth_gateway_bytes_total", "protocol" => protocol, "direction" => direction);
         let open = metrics::gauge!("berth_gateway_connections", "protocol" => protocol);
         open.increment(1.0);
-        Self { io, open, read: bytes("in"), written: bytes("out"), stuck: None, tally }
+        Self { io, open, read: bytes("in"), written: bytes("out"), limit, stuck: None, tally }
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -70,8 +69,8 @@ impl Metered {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let timer =
-                    self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STUCK)));
+                let limit = self.limit;
+                let timer = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
                 timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
             }
         }

@@ -4,6 +4,7 @@ mod answers;
 mod crowd;
 mod ends;
 mod site;
+mod stalls;
 mod streams;
 mod strictness;
 mod tls;
