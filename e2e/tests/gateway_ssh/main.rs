@@ -7,6 +7,7 @@ mod flood;
 mod forwards;
 mod refusals;
 mod tools;
+mod vscode;
 
 use std::process::Output;
 
