@@ -130,6 +130,7 @@ async fn every_way_leads_to_the_container_with_every_tool() {
         tools::commands(&client, way).await;
         tools::terminal(&client, way).await;
         tools::files(&client, way).await;
+        tools::folders(&client, way).await;
         forwards::everything(&client, way).await;
     }
     tools::multiplexing(&client, &berthd, "by-user").await;

@@ -1,5 +1,6 @@
 //! OpenSSH's programs over one way.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use berth_e2e::berthd::Berthd;
@@ -69,6 +70,39 @@ pub(super) async fn files(client: &Client, way: &str) {
         assert!(output.status.success(), "{way}: {output:?}");
     }
     check("rsync");
+}
+
+/// A folder there and back by scp's own protocol, which old clients speak alone, and by that of sftp: names, modes and times stay.
+pub(super) async fn folders(client: &Client, way: &str) {
+    let tree = client.path("tree");
+    if !tree.exists() {
+        let make = "mkdir -m 750 -p deep/empty && head -c 300000 /dev/urandom > deep/data && echo words > 'two words' && \
+                    chmod 640 deep/data && touch -d '2001-02-03 04:05:06 UTC' deep/data 'two words' && chmod 751 deep/empty";
+        std::fs::create_dir(&tree).unwrap();
+        list(&tree, make).await;
+    }
+    const LIST: &str = "find . -type f -exec sha256sum {} + -exec stat -c '%n %a %Y' {} + -o -mindepth 1 -exec stat -c '%n %a' {} + | sort";
+    let expected = list(&tree, LIST).await;
+    for protocol in ["-O", "-s"] {
+        let back = client.path("tree-back");
+        let (from, there, to) = (tree.display().to_string(), format!("{way}:tree"), back.display().to_string());
+        for (from, to) in [(&from, &there), (&there, &to)] {
+            let output = client.output("scp", &["-q", protocol, "-p", "-r", from, to]).await;
+            assert!(output.status.success(), "{way}: scp {protocol} {from} {to}: {output:?}");
+        }
+        assert_eq!(list(&back, LIST).await, expected, "{way}: scp {protocol}");
+        let output = client.output("ssh", &[way, &format!("cd tree && {LIST} && rm -r ../tree")]).await;
+        assert_eq!(out(&output), expected, "{way}: scp {protocol}: {output:?}");
+        std::fs::remove_dir_all(&back).unwrap();
+    }
+}
+
+/// What a line of shell prints in a folder of this machine.
+async fn list(folder: &Path, line: &str) -> String {
+    let output =
+        Command::new("bash").args(["-ec", line]).env("LC_ALL", "C").current_dir(folder).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    out(&output)
 }
 
 /// Of this machine, with everything that it is linked to.
