@@ -7,6 +7,7 @@ use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::{err, out};
 
@@ -152,17 +153,18 @@ pub(super) async fn multiplexing(client: &Client, berthd: &Berthd, way: &str) {
 
 const STUCK: u64 = 8;
 
-/// 200 MiB in each direction, with new keys on the way.
-pub(super) async fn much_data(client: &Client, way: &str) {
-    const BYTES: u64 = 200 << 20;
+/// So many MiB in each direction, with new keys at each eighth of them.
+pub(super) async fn much_data(client: &Client, way: &str, down: u64, up: u64) {
     let config = client.path("config").display().to_string();
-    let ssh = format!("ssh -F {config} -o RekeyLimit=32M {way}");
-    let run = async |line: String| {
-        let begun = tokio::time::Instant::now();
+    let run = async |mib: u64, line: &dyn Fn(&str, u64) -> String| {
+        let ssh = format!("ssh -F {config} -v -o RekeyLimit={}M {way}", mib / 8);
+        let (line, begun) = (line(&ssh, mib << 20), Instant::now());
         let output = Command::new("bash").args(["-c", &line]).stdin(Stdio::null()).output().await.unwrap();
         eprintln!("{way}: {line}: {:.1} s", begun.elapsed().as_secs_f64());
-        assert_eq!(out(&output), BYTES.to_string(), "{way}: {output:?}");
+        assert_eq!(out(&output), (mib << 20).to_string(), "{way}: {}", err(&output));
+        let keys = err(&output).matches("SSH2_MSG_NEWKEYS received").count();
+        assert!(keys >= 8, "{way}: keys were agreed on {keys} times\n{}", err(&output));
     };
-    run(format!("{ssh} 'head -c {BYTES} /dev/zero' | wc -c")).await;
-    run(format!("head -c {BYTES} /dev/zero | {ssh} 'wc -c'")).await;
+    run(down, &|ssh, bytes| format!("{ssh} 'head -c {bytes} /dev/zero' | wc -c")).await;
+    run(up, &|ssh, bytes| format!("head -c {bytes} /dev/zero | {ssh} 'wc -c'")).await;
 }
