@@ -25,11 +25,16 @@ pub async fn create(user: &User<'_>, name: &str) -> String {
     id
 }
 
+/// `web`, small enough to be sent around.
+pub async fn strip(to: &Path) {
+    let stripped = Command::new("strip").arg("-o").arg(to).arg(program()).status().await;
+    assert!(stripped.expect("binutils are installed").success(), "web is built: cargo build --workspace");
+}
+
 /// Starts `web` in a container that runs.
 pub async fn serve(namespace: &str) {
     let small = tempfile::NamedTempFile::new().unwrap();
-    let stripped = Command::new("strip").arg("-o").arg(small.path()).arg(program()).status().await;
-    assert!(stripped.expect("binutils are installed").success(), "web is built: cargo build --workspace");
+    strip(small.path()).await;
     let line = "cat > /tmp/web && chmod +x /tmp/web && (setsid /tmp/web 3000 </dev/null >/dev/null 2>&1 &)";
     let mut copy =
         kubectl::command(&["-n", namespace, "exec", "-i", "machine-0", "-c", "main", "--", "bash", "-c", line]);

@@ -7,7 +7,7 @@ export LC_ALL=C
 out=${1:?usage: build.sh OUTDIR}
 here=$(cd "$(dirname "$0")" && pwd)
 suite=bookworm
-packages=bash,ca-certificates,coreutils,curl,git,iproute2,less,nano,procps,python3-minimal,tini,tmux,vim-tiny
+packages=bash,ca-certificates,coreutils,curl,git,iproute2,less,nano,openssh-client,procps,python3-minimal,tini,tmux,vim-tiny
 
 recipe=$(cd "$here" && cat build.sh files/* | sha256sum | cut -d' ' -f1)
 if [ -f "$out/rootfs.tar" ] && [ "$(cat "$out/recipe.sha256" 2>/dev/null)" = "$recipe" ]; then

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use berth_core::Invalid;
 use berth_core::address::Addresses;
@@ -30,6 +31,12 @@ pub struct Config {
     pub https_port: u16,
     /// Where rules for port 8000 are served; the next 999 ports follow.
     pub base_port: u16,
+    /// HTTP and HTTPS connections that one address may have open (of IPv6, one network of 64 bits). Behind a load balancer
+    /// that hides its clients' addresses, as many as all of them need.
+    pub max_connections_per_address: usize,
+    /// How long a request, its answer, a body or a client that takes nothing may make no progress, by HTTP. Upgraded connections may
+    /// be silent.
+    pub stall_timeout_seconds: u64,
     /// Where `compute.<domain>` leads, and where connections are reported to; absent: to this process's own API.
     pub api: Option<SocketAddr>,
     /// The zone `compute.<domain>`, where it is delegated to the gateway.
@@ -54,6 +61,8 @@ impl Default for Config {
             http_port: 80,
             https_port: 443,
             base_port: 8000,
+            max_connections_per_address: 1024,
+            stall_timeout_seconds: 300,
             api: None,
             dns: None,
             spool: PathBuf::from("/var/lib/berth/spool"),
@@ -100,6 +109,10 @@ impl Config {
             return Err(Invalid::new("gateway.dedicated", detail));
         }
         Ok(())
+    }
+
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        Duration::from_secs(self.stall_timeout_seconds)
     }
 
     /// The ports of this machine that serve rules, each with the port that a rule names.

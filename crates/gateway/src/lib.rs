@@ -8,6 +8,7 @@ mod config;
 mod dns;
 mod http;
 pub mod keys;
+mod places;
 mod ssh;
 mod table;
 mod tcp;

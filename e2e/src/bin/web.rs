@@ -1,4 +1,4 @@
-//! A server of tenants' kind, for containers of the tests: HTTP/1.1, h2 without TLS, WebSockets, streams, gRPC's health check.
+//! A server of tenants' kind, for containers of the tests, on a port or a socket: HTTP/1.1, h2 without TLS, WebSockets, streams, gRPC's health check.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,10 +12,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures::{StreamExt, stream};
 use serde_json::json;
+use tokio::net::{TcpListener, UnixListener};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let port: u16 = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(3000);
+    let at = std::env::args().nth(1).unwrap_or_else(|| "3000".to_owned());
     let app = Router::new()
         .route("/", get(async || "hello\n"))
         .route("/echo", any(echo))
@@ -24,7 +25,12 @@ async fn main() -> std::io::Result<()> {
         .route("/ticks", get(ticks))
         .route("/ws", any(socket))
         .route("/grpc.health.v1.Health/Check", post(health));
-    axum::serve(tokio::net::TcpListener::bind(("0.0.0.0", port)).await?, app).await
+    if at.starts_with('/') {
+        return axum::serve(UnixListener::bind(at)?, app).await;
+    }
+    let listener = TcpListener::bind(format!("0.0.0.0:{at}")).await?;
+    eprintln!("listening on {}", listener.local_addr()?);
+    axum::serve(listener, app).await
 }
 
 /// What of the request arrived.

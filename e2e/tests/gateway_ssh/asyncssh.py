@@ -1,11 +1,53 @@
 import asyncio
+import logging
 import sys
 import tempfile
 import time
 
 import asyncssh
 
-gateway, container, key, host_key, name = sys.argv[1:]
+gateway, container, key, host_key, name, megabytes = sys.argv[1:]
+
+
+class Rekeys(logging.Handler):
+    count = 0
+
+    def emit(self, record):
+        self.count += "Completed key exchange" in record.getMessage()
+
+
+async def much(trusted, size):
+    rekeys, log = Rekeys(), logging.getLogger("asyncssh")
+    log.addHandler(rekeys)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    async with asyncssh.connect(
+        gateway,
+        username=container,
+        client_keys=[key],
+        known_hosts=trusted,
+        agent_path=None,
+        compression_algs=["none"],
+        rekey_bytes=size // 10,
+    ) as c:
+        begun = time.monotonic()
+        counter = await c.create_process("wc -c", encoding=None)
+        for _ in range(size >> 20):
+            counter.stdin.write(bytes(1 << 20))
+            await counter.stdin.drain()
+        counter.stdin.write_eof()
+        assert int(await counter.stdout.read()) == size
+        print(f"asyncssh: {size >> 20} MiB up, {rekeys.count} times keys, {time.monotonic() - begun:.1f} s")
+        assert rekeys.count >= 8, rekeys.count
+        begun = time.monotonic()
+        zeros = await c.create_process(f"head -c {size} /dev/zero", encoding=None)
+        left = size
+        while data := await zeros.stdout.read(1 << 20):
+            left -= len(data)
+        assert left == 0, left
+        print(f"asyncssh: {size >> 20} MiB down, {time.monotonic() - begun:.1f} s")
+    log.removeHandler(rekeys)
+    log.setLevel(logging.WARNING)
 
 
 async def main():
@@ -57,6 +99,8 @@ async def main():
         deaf.channel.abort()
         assert len(await loud.readexactly(8 << 20)) == 8 << 20
 
+    await much(trusted, int(megabytes) << 20)
+
     # A jump: the inner session is the container's own.
     async with asyncssh.connect(gateway, username="gw", client_keys=[key], known_hosts=trusted, agent_path=None) as jump:
         async with jump.connect_ssh(name, username="root", client_keys=[key], known_hosts=None, agent_path=None) as c:
@@ -68,4 +112,4 @@ async def main():
             assert "no container of this name" in str(error), error
 
 
-asyncio.run(asyncio.wait_for(main(), 90))
+asyncio.run(asyncio.wait_for(main(), 240))

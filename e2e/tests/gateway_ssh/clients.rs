@@ -3,8 +3,14 @@
 use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::{APEX, out};
+
+/// That the Python clients send and get, with new keys at every tenth.
+const MEGABYTES: &str = "128";
+
+const BYTES: u64 = 1100 << 20;
 
 pub(super) async fn dropbear(client: &Client, berthd: &Berthd, id: &str) {
     let key = client.path("dropbear").display().to_string();
@@ -18,6 +24,13 @@ pub(super) async fn dropbear(client: &Client, berthd: &Berthd, id: &str) {
         let output = command.args(["hostname; exit 5"]).output().await.unwrap();
         assert_eq!((out(&output).as_str(), output.status.code()), ("machine-0", Some(5)), "{user}: {output:?}");
     }
+    // It asks for new keys after a GiB and not before.
+    let line = format!("dbclient -y -y -i {key} {id}@{gateway} 'head -c {BYTES} /dev/zero' | wc -c");
+    let mut much = Command::new("bash");
+    let begun = Instant::now();
+    let output = much.args(["-c", &line]).env("HOME", client.path("")).output().await.unwrap();
+    eprintln!("dropbear: {BYTES} bytes: {:.1} s", begun.elapsed().as_secs_f64());
+    assert_eq!(out(&output), BYTES.to_string(), "{output:?}");
 }
 
 /// asyncssh and paramiko, with what OpenSSH's own programs do not ask for.
@@ -26,7 +39,7 @@ pub(super) async fn python(client: &Client, berthd: &Berthd, id: &str) {
         // Debian's, whatever else is on this machine: the packages are its.
         let mut command = Command::new("/usr/bin/python3");
         command.args(["-W", "ignore", "-c", script]).arg(berthd.gateway().to_string()).arg(id);
-        command.arg(client.path("user")).arg(berthd.gateway_host_key()).arg(format!("{id}.{APEX}"));
+        command.arg(client.path("user")).arg(berthd.gateway_host_key()).arg(format!("{id}.{APEX}")).arg(MEGABYTES);
         let output = command.kill_on_drop(true).output().await.unwrap();
         assert!(output.status.success(), "{}\n{}", out(&output), super::err(&output));
         eprintln!("{}", out(&output));

@@ -7,6 +7,7 @@ mod flood;
 mod forwards;
 mod refusals;
 mod tools;
+mod vscode;
 
 use std::process::Output;
 
@@ -129,12 +130,12 @@ async fn every_way_leads_to_the_container_with_every_tool() {
         tools::commands(&client, way).await;
         tools::terminal(&client, way).await;
         tools::files(&client, way).await;
+        tools::folders(&client, way).await;
         forwards::everything(&client, way).await;
     }
     tools::multiplexing(&client, &berthd, "by-user").await;
-    for way in ["by-user", "by-jump"] {
-        tools::much_data(&client, way).await;
-    }
+    tools::much_data(&client, "by-user", 1024, 128).await;
+    tools::much_data(&client, "by-jump", 128, 1024).await;
     clients::dropbear(&client, &berthd, &id).await;
     clients::python(&client, &berthd, &id).await;
     other_keys(&client, &ann, &id).await;

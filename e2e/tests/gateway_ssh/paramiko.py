@@ -1,11 +1,20 @@
 import base64
+import logging
 import sys
+import time
 
 import paramiko
 
-gateway, container, key, host_key, name = sys.argv[1:]
+gateway, container, key, host_key, name, megabytes = sys.argv[1:]
 own = paramiko.Ed25519Key.from_private_key_file(key)
 kind, blob = host_key.split()[:2]
+
+
+class Rekeys(logging.Handler):
+    count = 0
+
+    def emit(self, record):
+        self.count += "Switch to new keys" in record.getMessage()
 
 
 def connect(user):
@@ -33,6 +42,28 @@ with connect(container) as client:
     with client.get_transport().open_channel("direct-tcpip", ("localhost", 3000), ("127.0.0.1", 1)) as channel:
         channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert b"200 OK" in channel.recv(4096)
+
+rekeys, log = Rekeys(), logging.getLogger("paramiko.transport")
+log.addHandler(rekeys)
+log.setLevel(logging.DEBUG)
+log.propagate = False
+with connect(container) as client:
+    size, begun = int(megabytes) << 20, time.monotonic()
+    client.get_transport().packetizer.REKEY_BYTES = size // 10
+    to, out, _ = client.exec_command("wc -c", timeout=60)
+    for _ in range(size >> 20):
+        to.channel.sendall(bytes(1 << 20))
+    to.channel.shutdown_write()
+    assert int(out.read()) == size
+    print(f"paramiko: {size >> 20} MiB up, {rekeys.count} times keys, {time.monotonic() - begun:.1f} s")
+    assert rekeys.count >= 8, rekeys.count
+    begun, left = time.monotonic(), size
+    _, out, _ = client.exec_command(f"head -c {size} /dev/zero", timeout=60)
+    while data := out.channel.recv(1 << 20):
+        left -= len(data)
+    assert left == 0, left
+    print(f"paramiko: {size >> 20} MiB down, {rekeys.count} times keys in all, {time.monotonic() - begun:.1f} s")
+log.setLevel(logging.WARNING)
 
 with connect("gw") as jump:
     channel = jump.get_transport().open_channel("direct-tcpip", (name, 22), ("127.0.0.1", 1))

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
-use berth_e2e::until;
+use berth_e2e::{until, web};
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -144,4 +145,32 @@ async fn nobody_learns_of_containers_that_are_not_theirs() {
     let (patience, ()) = tokio::join!(patience(&berthd), checks);
     assert!((15..30).contains(&patience.as_secs()), "{patience:?}");
     tokio::join!(ann.removed(&own), ann.removed(&second), bob.removed(&foreign));
+}
+
+/// More memory than the node has: it starts for as long as nobody makes room.
+#[tokio::test]
+async fn a_container_that_is_starting_says_so() {
+    let berthd = Berthd::start_with_gateway(&[]).await;
+    let ann = berthd.user(4612, "ann");
+    let client = super::client(&berthd).await;
+    let key = super::add_key(&ann, "laptop", &client.user_key()).await;
+    let body =
+        json!({ "name": "large", "memory_mb": 262_144, "storage_gb": 1, "ssh_enabled": true, "ssh_key_ids": [key] });
+    let made = super::call(&ann, Method::POST, "/compute/containers", body).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    web::open(&ann, &id, 80).await;
+    let words = format!("{id} is starting; try again in a moment");
+    until("the gateway to know it", 30, async || {
+        let output = ssh(&client, &[], &id).await;
+        (output.status.code() == Some(1) && err(&output).contains(&words)).then_some(())
+    })
+    .await;
+    let output = jump(&client, &format!("{id}:22")).await;
+    assert!(err(&output).contains(&words) && !output.status.success(), "{output:?}");
+    let url = format!("http://{}/", web::host(&id));
+    web::answers(&berthd, &url, 503).await;
+    let (status, page) = web::get(&berthd, &url, &["-H", "Accept: text/html", "--include"]).await;
+    assert!(status == 503 && page.contains("This container is starting"), "{page}");
+    assert!(page.to_ascii_lowercase().contains("retry-after: 2"), "{page}");
+    ann.removed(&id).await;
 }

@@ -1,11 +1,13 @@
 //! OpenSSH's programs over one way.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use berth_e2e::berthd::Berthd;
 use berth_e2e::ssh::Client;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::{err, out};
 
@@ -71,6 +73,39 @@ pub(super) async fn files(client: &Client, way: &str) {
     check("rsync");
 }
 
+/// A folder there and back by scp's own protocol, which old clients speak alone, and by that of sftp: names, modes and times stay.
+pub(super) async fn folders(client: &Client, way: &str) {
+    let tree = client.path("tree");
+    if !tree.exists() {
+        let make = "mkdir -m 750 -p deep/empty && head -c 300000 /dev/urandom > deep/data && echo words > 'two words' && \
+                    chmod 640 deep/data && touch -d '2001-02-03 04:05:06 UTC' deep/data 'two words' && chmod 751 deep/empty";
+        std::fs::create_dir(&tree).unwrap();
+        list(&tree, make).await;
+    }
+    const LIST: &str = "find . -type f -exec sha256sum {} + -exec stat -c '%n %a %Y' {} + -o -mindepth 1 -exec stat -c '%n %a' {} + | sort";
+    let expected = list(&tree, LIST).await;
+    for protocol in ["-O", "-s"] {
+        let back = client.path("tree-back");
+        let (from, there, to) = (tree.display().to_string(), format!("{way}:tree"), back.display().to_string());
+        for (from, to) in [(&from, &there), (&there, &to)] {
+            let output = client.output("scp", &["-q", protocol, "-p", "-r", from, to]).await;
+            assert!(output.status.success(), "{way}: scp {protocol} {from} {to}: {output:?}");
+        }
+        assert_eq!(list(&back, LIST).await, expected, "{way}: scp {protocol}");
+        let output = client.output("ssh", &[way, &format!("cd tree && {LIST} && rm -r ../tree")]).await;
+        assert_eq!(out(&output), expected, "{way}: scp {protocol}: {output:?}");
+        std::fs::remove_dir_all(&back).unwrap();
+    }
+}
+
+/// What a line of shell prints in a folder of this machine.
+async fn list(folder: &Path, line: &str) -> String {
+    let output =
+        Command::new("bash").args(["-ec", line]).env("LC_ALL", "C").current_dir(folder).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    out(&output)
+}
+
 /// Of this machine, with everything that it is linked to.
 const RSYNC: &str = "/root/rsync/ld --library-path /root/rsync /root/rsync/rsync";
 
@@ -118,17 +153,18 @@ pub(super) async fn multiplexing(client: &Client, berthd: &Berthd, way: &str) {
 
 const STUCK: u64 = 8;
 
-/// 200 MiB in each direction, with new keys on the way.
-pub(super) async fn much_data(client: &Client, way: &str) {
-    const BYTES: u64 = 200 << 20;
+/// So many MiB in each direction, with new keys at each eighth of them.
+pub(super) async fn much_data(client: &Client, way: &str, down: u64, up: u64) {
     let config = client.path("config").display().to_string();
-    let ssh = format!("ssh -F {config} -o RekeyLimit=32M {way}");
-    let run = async |line: String| {
-        let begun = tokio::time::Instant::now();
+    let run = async |mib: u64, line: &dyn Fn(&str, u64) -> String| {
+        let ssh = format!("ssh -F {config} -v -o RekeyLimit={}M {way}", mib / 8);
+        let (line, begun) = (line(&ssh, mib << 20), Instant::now());
         let output = Command::new("bash").args(["-c", &line]).stdin(Stdio::null()).output().await.unwrap();
         eprintln!("{way}: {line}: {:.1} s", begun.elapsed().as_secs_f64());
-        assert_eq!(out(&output), BYTES.to_string(), "{way}: {output:?}");
+        assert_eq!(out(&output), (mib << 20).to_string(), "{way}: {}", err(&output));
+        let keys = err(&output).matches("SSH2_MSG_NEWKEYS received").count();
+        assert!(keys >= 8, "{way}: keys were agreed on {keys} times\n{}", err(&output));
     };
-    run(format!("{ssh} 'head -c {BYTES} /dev/zero' | wc -c")).await;
-    run(format!("head -c {BYTES} /dev/zero | {ssh} 'wc -c'")).await;
+    run(down, &|ssh, bytes| format!("{ssh} 'head -c {bytes} /dev/zero' | wc -c")).await;
+    run(up, &|ssh, bytes| format!("head -c {bytes} /dev/zero | {ssh} 'wc -c'")).await;
 }

@@ -1,7 +1,7 @@
 //! New connections: which protocol they speak is seen at their first byte.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Door};
 use super::{Context, meter};
+use crate::places::{Place, network};
 use crate::tcp;
 
 /// From a connection's start to its first byte, and from there to the end of the handshake.
@@ -35,7 +36,11 @@ pub(crate) async fn listen(context: Arc<Context>, listener: TcpListener, port: u
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => drop(open.spawn(visit(context.clone(), stream, peer, port, stop.clone()))),
+            Ok((stream, peer)) => match context.places.take(network(peer.ip())) {
+                Some(seat) => drop(open.spawn(visit(context.clone(), stream, peer, port, seat, stop.clone()))),
+                // Closed without a word: an answer by TLS would cost what the limit is to save.
+                None => meter::too_many(),
+            },
             Err(error) => {
                 tracing::debug!(port, %error, "a connection was not accepted");
                 tokio::time::sleep(BREATH).await;
@@ -48,7 +53,14 @@ pub(crate) async fn listen(context: Arc<Context>, listener: TcpListener, port: u
     open.wait().await;
 }
 
-async fn visit(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, port: u16, stop: CancellationToken) {
+async fn visit(
+    context: Arc<Context>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    port: u16,
+    seat: Place<IpAddr>,
+    stop: CancellationToken,
+) {
     let (tuned, local) = (tune(&stream), stream.local_addr());
     // Nothing that is said there is looked at.
     if let Some(place) = local.ok().and_then(|local| tcp::Place::find(&context.shared, local.ip(), port)) {
@@ -61,13 +73,13 @@ async fn visit(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, port:
     let (Ok(()), Ok(Ok(Some(first)))) = (tuned, first) else { return };
     if first != TLS_HANDSHAKE && port != 443 {
         let door = Door { port, peer, tls: false, sni: None };
-        return connection::serve(context, Box::new(stream), door, false, stop).await;
+        return connection::serve(context, Box::new(stream), door, seat, false, stop).await;
     }
     match tokio::time::timeout(HANDSHAKE, context.tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let (sni, h2) = agreed(&stream);
             let door = Door { port, peer, tls: true, sni };
-            connection::serve(context, Box::new(stream), door, h2, stop).await;
+            connection::serve(context, Box::new(stream), door, seat, h2, stop).await;
         }
         Ok(Err(error)) => {
             meter::handshake_failed();

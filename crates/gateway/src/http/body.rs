@@ -10,9 +10,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-/// Between two frames of a body that is waited for.
-pub(crate) const STALLED: Duration = Duration::from_secs(5 * 60);
-
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -26,14 +23,16 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Error>;
 /// Ends with an error when nothing comes for too long, and keeps `held` until its end.
 pub(crate) struct Flow<T> {
     inner: Incoming,
+    /// Between two frames of a body that is waited for.
+    limit: Duration,
     timer: Pin<Box<Sleep>>,
     waiting: bool,
     _held: T,
 }
 
 impl<T: Send + Unpin + 'static> Flow<T> {
-    pub(crate) fn new(inner: Incoming, held: T) -> Self {
-        Self { inner, timer: Box::pin(tokio::time::sleep(STALLED)), waiting: false, _held: held }
+    pub(crate) fn new(inner: Incoming, limit: Duration, held: T) -> Self {
+        Self { inner, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: false, _held: held }
     }
 }
 
@@ -52,7 +51,7 @@ impl<T: Send + Unpin> http_body::Body for Flow<T> {
                 // Only the time counts in which somebody waited: a reader that is slow itself has deadlines of its own.
                 if !this.waiting {
                     this.waiting = true;
-                    this.timer.as_mut().reset(Instant::now() + STALLED);
+                    this.timer.as_mut().reset(Instant::now() + this.limit);
                 }
                 ready!(this.timer.as_mut().poll(cx));
                 Poll::Ready(Some(Err(Error::Stalled)))

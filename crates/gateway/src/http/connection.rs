@@ -1,7 +1,7 @@
 //! One client's connection, from its first request to its end.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::meter::Metered;
 use super::routing::Ground;
 use super::strict::{self, Strict};
 use super::tally::Tally;
+use crate::places::Place;
 
 /// To the end of a head, and from one request to the next.
 const HEAD: Duration = Duration::from_secs(15);
@@ -51,6 +52,8 @@ pub(crate) struct Door {
 pub(crate) struct Visit {
     pub(crate) context: Arc<Context>,
     pub(crate) door: Door,
+    /// Among those of one address, until what the connection was upgraded to has ended too.
+    pub(crate) _seat: Place<IpAddr>,
     /// What the connection stands on now: the last rule that it was led through.
     pub(crate) ground: watch::Sender<Option<Ground>>,
     /// Requests under way, counted until their answers' ends.
@@ -61,13 +64,28 @@ pub(crate) struct Visit {
     pub(crate) control: Option<Arc<strict::Control>>,
 }
 
-pub(crate) async fn serve(context: Arc<Context>, io: Box<dyn Io>, door: Door, h2: bool, stop: CancellationToken) {
+impl Visit {
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.context.shared.config.stall_timeout()
+    }
+}
+
+pub(crate) async fn serve(
+    context: Arc<Context>,
+    io: Box<dyn Io>,
+    door: Door,
+    seat: Place<IpAddr>,
+    h2: bool,
+    stop: CancellationToken,
+) {
     let tally = Arc::<Tally>::default();
-    let io = Metered::new(io, door.tls, tally.clone());
+    let limit = context.shared.config.stall_timeout();
+    let io = Metered::new(io, door.tls, limit, tally.clone());
     let control = (!h2).then(Arc::<strict::Control>::default);
     let visit = Arc::new(Visit {
         context,
         door,
+        _seat: seat,
         ground: watch::Sender::new(None),
         active: watch::Sender::new(0),
         stop,

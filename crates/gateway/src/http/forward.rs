@@ -1,7 +1,6 @@
 //! One request: where it leads, what is sent there, and what comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use berth_core::connection::Spoken;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
@@ -17,9 +16,6 @@ use super::connection::Visit;
 use super::pool::Failure;
 use super::routing::{self, Ground};
 use super::{headers, meter, strict, tunnel};
-
-/// From the end of a request to the head of its answer.
-const ANSWER: Duration = Duration::from_secs(5 * 60);
 
 /// Counts a request until its answer's end.
 pub(crate) struct Active(Arc<Visit>);
@@ -91,7 +87,7 @@ async fn pass(visit: &Arc<Visit>, mut request: Request<Incoming>, host: &str) ->
     let answered = async { if h2 { pool.send_h2(&ground, request).await } else { pool.send(&ground, request).await } };
     let silent = async {
         sent.notified().await;
-        tokio::time::sleep(ANSWER).await;
+        tokio::time::sleep(visit.stall_timeout()).await;
     };
     let response = tokio::select! {
         answered = answered => answered,
@@ -162,7 +158,7 @@ fn outgoing(
     };
     parts.version = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
     parts.extensions.clear();
-    (Request::from_parts(parts, Flow::new(body, sent).boxed_unsync()), h2)
+    (Request::from_parts(parts, Flow::new(body, visit.stall_timeout(), sent).boxed_unsync()), h2)
 }
 
 fn incoming(
@@ -172,6 +168,7 @@ fn incoming(
     client: Option<hyper::upgrade::OnUpgrade>,
     active: Active,
 ) -> Result<Response<Body>, Refusal> {
+    let limit = visit.stall_timeout();
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = response.headers().get(UPGRADE).cloned();
     let server = upgraded.then(|| hyper::upgrade::on(&mut response));
@@ -180,14 +177,14 @@ fn incoming(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let Some(server) = server else {
-        return Ok(Response::from_parts(parts, Flow::new(body, active).boxed_unsync()));
+        return Ok(Response::from_parts(parts, Flow::new(body, limit, active).boxed_unsync()));
     };
     // Nobody asked: it answers another question.
     let (Some(client), Some(protocol)) = (client, protocol) else { return Err(Refusal::Broken) };
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, protocol);
     tunnel::open(visit.clone(), ground, client, server, active);
-    Ok(Response::from_parts(parts, Flow::new(body, ()).boxed_unsync()))
+    Ok(Response::from_parts(parts, Flow::new(body, limit, ()).boxed_unsync()))
 }
 
 fn refusal(failure: Failure, visit: &Visit, ground: &Ground) -> Refusal {

@@ -8,13 +8,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::connection::Io;
 use super::tally::Tally;
-
-/// A client that takes nothing of what it asked for.
-const STUCK: Duration = Duration::from_secs(5 * 60);
 
 pub(crate) fn request(tls: bool, status: StatusCode) {
     let class = match status.as_u16() {
@@ -31,6 +28,11 @@ pub(crate) fn handshake_failed() {
     metrics::counter!("berth_gateway_handshake_failures_total").increment(1);
 }
 
+/// A connection from an address that has as many as it may have.
+pub(crate) fn too_many() {
+    metrics::counter!("berth_gateway_connections_refused_total").increment(1);
+}
+
 fn protocol(tls: bool) -> &'static str {
     if tls { "https" } else { "http" }
 }
@@ -41,17 +43,19 @@ pub(crate) struct Metered {
     open: metrics::Gauge,
     read: metrics::Counter,
     written: metrics::Counter,
+    /// For a client that takes nothing of what it asked for.
+    limit: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
     tally: Arc<Tally>,
 }
 
 impl Metered {
-    pub(crate) fn new(io: Box<dyn Io>, tls: bool, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(io: Box<dyn Io>, tls: bool, limit: Duration, tally: Arc<Tally>) -> Self {
         let protocol = protocol(tls);
         let bytes = |direction| metrics::counter!("berth_gateway_bytes_total", "protocol" => protocol, "direction" => direction);
         let open = metrics::gauge!("berth_gateway_connections", "protocol" => protocol);
         open.increment(1.0);
-        Self { io, open, read: bytes("in"), written: bytes("out"), stuck: None, tally }
+        Self { io, open, read: bytes("in"), written: bytes("out"), limit, stuck: None, tally }
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -65,8 +69,8 @@ impl Metered {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let timer =
-                    self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STUCK)));
+                let limit = self.limit;
+                let timer = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
                 timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
             }
         }

@@ -14,7 +14,7 @@ mod strict;
 mod tally;
 mod tunnel;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::places::Places;
 use crate::tls::{Certificates, Source};
 use crate::{Config, Error, Shared};
 
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: pool::Pool,
     pub(crate) tls: TlsAcceptor,
+    /// Open connections, by where they come from.
+    pub(crate) places: Arc<Places<IpAddr>>,
 }
 
 impl Listeners {
@@ -66,7 +69,8 @@ impl Listeners {
             }
         };
         let tls = TlsAcceptor::from(Arc::new(crate::tls::server_config(certificates.clone())));
-        let context = Arc::new(Context { shared, pool: pool::Pool::default(), tls });
+        let places = Places::new(shared.config.max_connections_per_address);
+        let context = Arc::new(Context { shared, pool: pool::Pool::default(), tls, places });
         let mut tasks = JoinSet::new();
         for (listener, port) in self.listeners {
             tasks.spawn(accept::listen(context.clone(), listener, port.get(), stop.clone()));

@@ -16,9 +16,9 @@ use ssh_key::private::Ed25519Keypair;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::places::Place;
 use super::{Ssh, pair, words};
 use crate::agent::{self, Unreached};
+use crate::places::Place;
 use crate::table::Entry;
 
 /// In a cluster it takes milliseconds.

@@ -13,7 +13,6 @@ mod inner;
 mod jump;
 mod name;
 mod pair;
-mod places;
 mod requests;
 mod server;
 mod unknown;
@@ -30,11 +29,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::places::Places;
 use crate::table::Entry;
 use crate::{Config, Error, Shared};
 
 /// Bytes that people sent and no container has taken yet, of all connections together.
 const MAX_WAITING: usize = 256 << 20;
+/// To one container, or with one key. An agent has 256; a second gateway, and this one's successor, are to find some free.
+const MAX_OPEN: usize = 192;
 /// After an `accept` that failed, for want of descriptors most likely.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,9 +51,9 @@ struct Ssh {
     client: Arc<russh::client::Config>,
     unknown: Arc<unknown::Unknown>,
     /// Connections to a container's agent.
-    places: Arc<places::Places<ContainerId>>,
+    places: Arc<Places<ContainerId>>,
     /// Connections of people, by the fingerprint of their key.
-    logins: Arc<places::Places<String>>,
+    logins: Arc<Places<String>>,
     waiting: Arc<Budget>,
     stop: CancellationToken,
 }
@@ -72,8 +74,8 @@ impl Listeners {
             server: Arc::new(server::config(&shared.keys)),
             client: Arc::new(inner::config()),
             unknown: Arc::default(),
-            places: Arc::default(),
-            logins: Arc::default(),
+            places: Places::new(MAX_OPEN),
+            logins: Places::new(MAX_OPEN),
             waiting: Budget::new(MAX_WAITING),
             stop,
             shared,

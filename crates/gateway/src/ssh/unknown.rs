@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::places::network;
+
 /// Of one address (of IPv6, one network of 64 bits): a school behind one address, or everybody behind a load balancer, logs in
 /// by the dozen within a second, not by the hundred.
 const MAX_OF_ADDRESS: usize = 128;
@@ -90,17 +92,6 @@ impl Drop for Ticket {
     }
 }
 
-/// Whoever has one address of an IPv6 network has all of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,13 +123,5 @@ mod tests {
         assert!(crowd.iter().filter(|ticket| ticket.pushed_out.is_cancelled()).count() >= MAX_OF_ADDRESS - 1);
         assert!(others.last().is_some_and(|ticket| !ticket.pushed_out.is_cancelled()));
         assert_eq!(unknown.rows().all, MAX);
-    }
-
-    #[test]
-    fn a_network_of_ipv6_counts_as_one_address() {
-        let parse = |text: &str| network(text.parse().expect("an address"));
-        assert_eq!(parse("2001:db8:1:2:3::4"), parse("2001:db8:1:2::"));
-        assert_ne!(parse("2001:db8:1:2::"), parse("2001:db8:1:3::"));
-        assert_eq!(parse("::ffff:192.0.2.1"), parse("192.0.2.1"));
     }
 }

@@ -46,10 +46,15 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn start() -> Self {
-        Self::with_api(None).await
+        Self::with(Config::default()).await
     }
 
     pub(super) async fn with_api(api: Option<SocketAddr>) -> Self {
+        Self::with(Config { api, ..Config::default() }).await
+    }
+
+    /// On ports and with keys of its own.
+    pub(super) async fn with(settings: Config) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let process = std::process::id().to_be_bytes();
         let address = || -> IpAddr {
@@ -65,8 +70,7 @@ impl Site {
             http_port: PORTS[0].1,
             https_port: PORTS[1].1,
             base_port: PORTS[2].1,
-            api,
-            ..Config::default()
+            ..settings
         };
         let listeners = Listeners::bind(&config).await.unwrap();
         let table = Arc::new(Table::new("example.com"));
