@@ -139,7 +139,7 @@ impl Berthd {
             .arg(program())
             .arg("gateway")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .env("BERTH_KUBECONFIG", kubeconfig)
+            .env("KUBECONFIG", kubeconfig)
             .env("BERTH_SERVER__METRICS_LISTEN", format!("127.0.0.1:{}", free_port()))
             .env("BERTH_GATEWAY__ADDRESSES", format!("[\"{address}\"]"))
             .env("BERTH_GATEWAY__API", &self.address)
