@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -48,20 +49,25 @@ impl Site {
     }
 
     pub(super) async fn with_api(api: Option<SocketAddr>) -> Self {
+        Self::with(|config| config.api = api).await
+    }
+
+    /// With other settings.
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let process = std::process::id().to_be_bytes();
         let ip = Ipv4Addr::new(127, process[2] & 0x7f, process[3], NEXT.fetch_add(1, Ordering::Relaxed)).into();
         let folder = tempfile::tempdir().unwrap();
         keys::make(folder.path()).unwrap();
-        let config = Config {
+        let mut config = Config {
             keys: Some(folder.path().to_owned()),
             addresses: vec![ip],
             http_port: PORTS[0].1,
             https_port: PORTS[1].1,
             base_port: PORTS[2].1,
-            api,
             ..Config::default()
         };
+        change(&mut config);
         let listeners = Listeners::bind(&config).await.unwrap();
         let table = Arc::new(Table::new("example.com"));
         let keys = Keys::load(folder.path()).unwrap();
@@ -129,9 +135,18 @@ impl Site {
         name: &str,
         protocols: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake_trusting(&self.folder.path().join(CA_CERTIFICATE), port, name, protocols).await
+    }
+
+    pub(super) async fn handshake_trusting(
+        &self,
+        authority: &Path,
+        port: u16,
+        name: &str,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
-        let authority = CertificateDer::from_pem_file(self.folder.path().join(CA_CERTIFICATE)).unwrap();
-        roots.add(authority).unwrap();
+        roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = builder.unwrap().with_root_certificates(roots).with_no_client_auth();
