@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::{images, install_crypto, kubectl, until};
 
+const DNS_LISTEN: &str = "BERTH_GATEWAY__DNS__LISTEN";
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
 #[derive(Debug)]
@@ -82,6 +83,11 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// Of this machine, and nobody's yet.
+pub(crate) fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
 /// An address of this machine that no other berthd of these tests has.
 fn loopback() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
@@ -129,9 +135,18 @@ impl Berthd {
         self.settings.push(("BERTH_GATEWAY__SPOOL", self.folder.path().join("spool").display().to_string()));
     }
 
+    /// Gives its gateway the zone of the containers' names; where it is asked.
+    pub fn add_zone(&mut self) -> String {
+        let zone = format!("{}:53", self.gateway);
+        self.settings.push((DNS_LISTEN, format!("[\"{zone}\"]")));
+        self.settings.push(("BERTH_GATEWAY__DNS__ADDRESSES", format!("[\"{}\"]", self.gateway)));
+        zone
+    }
+
     /// One more gateway, a process of its own with its own credentials and the keys of this one: a replica.
     pub fn replica(&self, kubeconfig: &Path) -> Replica {
         let address = loopback();
+        let zone = format!("[\"{address}:53\"]");
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new("setpriv")
@@ -140,8 +155,10 @@ impl Berthd {
             .arg("gateway")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .env("KUBECONFIG", kubeconfig)
-            .env("BERTH_SERVER__METRICS_LISTEN", format!("127.0.0.1:{}", free_port()))
+            .env("BERTH_SERVER__METRICS_LISTEN", free_address())
             .env("BERTH_GATEWAY__ADDRESSES", format!("[\"{address}\"]"))
+            // Read only where there is a zone.
+            .envs(self.settings.iter().any(|(name, _)| *name == DNS_LISTEN).then_some((DNS_LISTEN, zone)))
             .env("BERTH_GATEWAY__API", &self.address)
             .env("BERTH_GATEWAY__SPOOL", folder.path().join("spool"))
             .stdout(Stdio::null())
@@ -184,8 +201,8 @@ impl Berthd {
         let Setup { kubeconfig, database, settings } = setup;
         let kubeconfig = kubeconfig.unwrap_or_else(service_kubeconfig);
         let folder = tempfile::tempdir().unwrap();
-        let address = format!("127.0.0.1:{}", free_port());
-        let metrics = format!("127.0.0.1:{}", free_port());
+        let address = free_address();
+        let metrics = free_address();
         let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         let database = database.unwrap_or_else(|| format!("sqlite://{}/berth.db", folder.path().display()));
         let config = format!(

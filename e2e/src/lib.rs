@@ -7,6 +7,7 @@ pub mod berthd;
 pub mod gateway;
 pub mod images;
 pub mod kubectl;
+pub mod pebble;
 pub mod private_registry;
 pub mod probe;
 pub mod public;

@@ -68,12 +68,12 @@ impl Site {
             ..Config::default()
         };
         change(&mut config);
-        let listeners = Listeners::bind(&config).await.unwrap();
+        let listeners = Listeners::bind(&config, None).await.unwrap();
         let table = Arc::new(Table::new("example.com"));
         let keys = Keys::load(folder.path()).unwrap();
         let stop = CancellationToken::new();
         let (log, ended) = audit::log();
-        let shared = Arc::new(Shared { config, keys, table: table.clone(), log });
+        let shared = Arc::new(Shared { config, keys, table: table.clone(), log, acme: None });
         tokio::spawn(listeners.serve(shared, stop.clone()));
         Self { ip, table, stop, folder, ended }
     }
