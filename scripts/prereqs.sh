@@ -18,7 +18,7 @@ fi
 packages=(build-essential ca-certificates conntrack curl docker-registry e2fsprogs iproute2 iptables jq libseccomp-dev
     mmdebstrap nftables openssl pkg-config postgresql procps socat util-linux)
 # Clients that the tests drive, and the smallest image that they stand for.
-[ "${1:-}" != test ] || packages+=(bind9-dnsutils busybox-static dropbear-bin git openssh-client python3 python3-asyncssh python3-paramiko
+[ "${1:-}" != test ] || packages+=(bind9-dnsutils busybox-static dropbear-bin git openssh-client pebble python3 python3-asyncssh python3-paramiko
     python3-requests python3-websocket rsync)
 wanted=()
 for package in "${packages[@]}"; do

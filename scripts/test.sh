@@ -19,6 +19,7 @@ nextest -E 'not package(berth-e2e)'
 step "Go: units and the packet filter in network namespaces"
 (cd node && go test $(go list ./... | grep -v /acceptance))
 
+e2e/pebble/build.sh
 step "A node of the tests' own"
 start_test_node
 export BERTH_E2E_KUBECONFIG=$BERTH_DATA/berthd.kubeconfig

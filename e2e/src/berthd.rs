@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::{images, install_crypto, kubectl, until};
 
+const DNS_LISTEN: &str = "BERTH_GATEWAY__DNS__LISTEN";
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
 #[derive(Debug)]
@@ -82,6 +83,11 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// Of this machine, and nobody's yet.
+pub(crate) fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
 /// An address of this machine that no other berthd of these tests has.
 fn loopback() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
@@ -138,9 +144,18 @@ impl Berthd {
         own.map(IpAddr::from)
     }
 
+    /// Gives its gateway the zone of the containers' names; where it is asked.
+    pub fn add_zone(&mut self) -> String {
+        let zone = format!("{}:53", self.gateway);
+        self.settings.push((DNS_LISTEN, format!("[\"{zone}\"]")));
+        self.settings.push(("BERTH_GATEWAY__DNS__ADDRESSES", format!("[\"{}\"]", self.gateway)));
+        zone
+    }
+
     /// One more gateway, a process of its own with its own credentials and the keys of this one: a replica.
     pub fn replica(&self, kubeconfig: &Path) -> Replica {
         let address = loopback();
+        let zone = format!("[\"{address}:53\"]");
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new("setpriv")
@@ -148,9 +163,11 @@ impl Berthd {
             .arg(program())
             .arg("gateway")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .env("BERTH_KUBECONFIG", kubeconfig)
-            .env("BERTH_SERVER__METRICS_LISTEN", format!("127.0.0.1:{}", free_port()))
+            .env("KUBECONFIG", kubeconfig)
+            .env("BERTH_SERVER__METRICS_LISTEN", free_address())
             .env("BERTH_GATEWAY__ADDRESSES", format!("[\"{address}\"]"))
+            // Read only where there is a zone.
+            .envs(self.settings.iter().any(|(name, _)| *name == DNS_LISTEN).then_some((DNS_LISTEN, zone)))
             .env("BERTH_GATEWAY__API", &self.address)
             .env("BERTH_GATEWAY__SPOOL", folder.path().join("spool"))
             .stdout(Stdio::null())
@@ -193,8 +210,8 @@ impl Berthd {
         let Setup { kubeconfig, database, settings } = setup;
         let kubeconfig = kubeconfig.unwrap_or_else(service_kubeconfig);
         let folder = tempfile::tempdir().unwrap();
-        let address = format!("127.0.0.1:{}", free_port());
-        let metrics = format!("127.0.0.1:{}", free_port());
+        let address = free_address();
+        let metrics = free_address();
         let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         let database = database.unwrap_or_else(|| format!("sqlite://{}/berth.db", folder.path().display()));
         let config = format!(

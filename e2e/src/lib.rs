@@ -8,6 +8,7 @@ pub mod dns;
 pub mod gateway;
 pub mod images;
 pub mod kubectl;
+pub mod pebble;
 pub mod private_registry;
 pub mod probe;
 pub mod public;

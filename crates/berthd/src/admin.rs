@@ -52,6 +52,10 @@ pub(crate) fn print_trust(config: &Config, pem: bool) -> anyhow::Result<()> {
         println!("The gateway uses {}; trust who signed that.", certificate.display());
         return Ok(());
     }
+    if let Some(acme) = config.gateway.acme.as_ref().filter(|_| !pem) {
+        println!("The gateway's certificates are by ACME from {}; trust who signs those.", acme.directory);
+        return Ok(());
+    }
     let folder = config.gateway.keys.as_deref().context("gateway.keys names no folder; berthd init fills it")?;
     let file = folder.join(berth_gateway::keys::CA_CERTIFICATE);
     let text = std::fs::read_to_string(&file).with_context(|| format!("{} (berthd init makes it)", file.display()))?;

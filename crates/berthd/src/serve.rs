@@ -145,7 +145,8 @@ pub(crate) async fn preflight(config: &Config) -> anyhow::Result<()> {
 }
 
 fn log() {
-    let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // The DNS server would write two lines for every question that anybody asks.
+    let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info,hickory_server=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 

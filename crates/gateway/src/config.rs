@@ -10,7 +10,7 @@ use berth_core::address::Addresses;
 use berth_core::ingress::PublicPort;
 use serde::Deserialize;
 
-use crate::Dns;
+use crate::{Acme, Dns};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -48,6 +48,8 @@ pub struct Config {
     pub certificate: Option<PathBuf>,
     /// PEM file of its key.
     pub certificate_key: Option<PathBuf>,
+    /// Certificates by ACME; excludes the two files.
+    pub acme: Option<Acme>,
 }
 
 impl Default for Config {
@@ -68,6 +70,7 @@ impl Default for Config {
             spool: PathBuf::from("/var/lib/berth/spool"),
             certificate: None,
             certificate_key: None,
+            acme: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! of containers are their routes and the addresses of their pods, which it watches, so it serves on while everything else
 //! of Berth is down.
 
+mod acme;
 mod agent;
 mod audit;
 mod config;
@@ -16,6 +17,7 @@ mod tls;
 
 use std::sync::Arc;
 
+pub use acme::Settings as Acme;
 pub use kube::Client;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) table: Arc<Table>,
     pub(crate) log: audit::Log,
+    pub(crate) acme: Option<acme::Acme>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,8 @@ pub enum Error {
     Listen { address: std::net::SocketAddr, error: std::io::Error },
     #[error("gateway.spool: {folder}: {error}")]
     Spool { folder: String, error: std::io::Error },
+    #[error("gateway.dns.nameservers: {0}")]
+    Nameservers(String),
     #[error("the gateway's certificate: {0}")]
     Certificate(tls::Failed),
 }
@@ -57,28 +62,36 @@ pub struct Gateway {
 
 impl Gateway {
     /// # Errors
-    /// [`Error::Listen`] names the address that cannot be had, [`Error::Spool`] the folder.
+    /// [`Error::Listen`] names the address that cannot be had, the others the setting.
     pub async fn bind(config: Config, keys: Keys, domain: &str) -> Result<Self, Error> {
         let spool = audit::Spool::open(&config.spool)
             .map_err(|error| Error::Spool { folder: config.spool.display().to_string(), error })?;
         let (log, ended) = audit::log();
-        let shared = Arc::new(Shared { table: Arc::new(Table::new(domain)), config, keys, log });
-        let dns = dns::Listeners::bind(&shared.config).await?;
+        let table = Arc::new(Table::new(domain));
+        let acme = acme::Acme::new(&config, table.apex())?;
+        let shared = Arc::new(Shared { table, config, keys, log, acme });
+        let dns = dns::Listeners::bind(&shared).await?;
         let ssh = ssh::Listeners::bind(&shared.config).await?;
-        let http = http::Listeners::bind(&shared.config).await?;
+        let http = http::Listeners::bind(&shared.config, shared.acme.as_ref()).await?;
         Ok(Self { shared, ended, spool, dns, ssh, http })
     }
 
     /// Serves until asked to stop, and then until what is under way has ended. Connections that come before the routes are
     /// known wait for them.
     pub async fn run(self, client: Client, stop: CancellationToken) {
-        let listed = Arc::new(Notify::new());
+        let (listed, serving) = (Arc::new(Notify::new()), Notify::new());
+        let looked = async {
+            if let Some(acme) = &self.shared.acme {
+                acme.looked().await;
+            }
+        };
         let serve = async {
             tokio::select! {
-                () = listed.notified() => {}
+                () = async { tokio::join!(listed.notified(), looked) ; } => {}
                 () = stop.cancelled() => return,
             }
             tracing::info!("the gateway serves");
+            serving.notify_one();
             tokio::join!(
                 self.dns.serve(self.shared.clone(), stop.clone()),
                 self.ssh.serve(self.shared.clone(), stop.clone()),
@@ -91,12 +104,19 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
+        let certificates = async {
+            match &self.shared.acme {
+                Some(acme) => acme.run(client.clone(), &serving).await,
+                None => std::future::pending().await,
+            }
+        };
         // What ends last is still written down.
         let served = CancellationToken::new();
         let all = async {
             tokio::select! {
-                () = table::follow(client, self.shared.table.clone(), listed.clone()) => {}
+                () = table::follow(client.clone(), self.shared.table.clone(), listed.clone()) => {}
                 () = report => {}
+                () = certificates => {}
                 () = serve => {}
             }
             served.cancel();

@@ -18,7 +18,8 @@ use serde::Deserialize;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error, Shared};
+use crate::acme::Acme;
+use crate::{Error, Shared};
 use zone::{Answer, Zone};
 
 /// A connection that asks nothing for this long is closed.
@@ -44,12 +45,15 @@ pub struct Dns {
 pub(crate) struct Listeners {
     udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
+    zone: Option<Zone>,
 }
 
 impl Listeners {
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
-        let mut bound = Self::default();
-        for address in config.dns.iter().flat_map(|dns| &dns.listen).copied() {
+    pub(crate) async fn bind(shared: &Shared) -> Result<Self, Error> {
+        let Some(settings) = &shared.config.dns else { return Ok(Self::default()) };
+        let zone = Zone::new(settings, shared.table.apex(), shared.keys.host.public_key().clone());
+        let mut bound = Self { zone: Some(zone.map_err(Error::Nameservers)?), ..Self::default() };
+        for address in settings.listen.iter().copied() {
             let failed = |error| Error::Listen { address, error };
             bound.udp.push(UdpSocket::bind(address).await.map_err(failed)?);
             bound.tcp.push(TcpListener::bind(address).await.map_err(failed)?);
@@ -58,14 +62,7 @@ impl Listeners {
     }
 
     pub(crate) async fn serve(self, shared: Arc<Shared>, stop: CancellationToken) {
-        let Some(settings) = &shared.config.dns else { return stop.cancelled().await };
-        let zone = match Zone::new(settings, shared.table.apex(), shared.keys.host.public_key().clone()) {
-            Ok(zone) => zone,
-            Err(error) => {
-                tracing::error!(error, "gateway.dns.nameservers: the zone is not served");
-                return stop.cancelled().await;
-            }
-        };
+        let Some(zone) = self.zone else { return stop.cancelled().await };
         let mut server = Server::new(Handler { shared: shared.clone(), zone });
         self.udp.into_iter().for_each(|socket| server.register_socket(socket));
         self.tcp.into_iter().for_each(|listener| server.register_listener(listener, IDLE, WAITING));
@@ -87,7 +84,8 @@ impl Handler {
         match request.request_info() {
             Ok(info) if info.query.query_class() == DNSClass::IN => {
                 let name = Name::from(info.query.name());
-                self.zone.answer(&self.shared.table, &name, info.query.query_type())
+                let challenges = self.shared.acme.as_ref().map(Acme::challenges);
+                self.zone.answer(&self.shared.table, challenges.as_deref(), &name, info.query.query_type())
             }
             // Not exactly one question, or another class.
             Ok(_) | Err(_) => Answer::Refused,

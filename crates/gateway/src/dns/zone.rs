@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hickory_server::proto::rr::rdata::sshfp::{Algorithm, FingerprintType};
-use hickory_server::proto::rr::rdata::{A, AAAA, NS, SOA, SSHFP};
+use hickory_server::proto::rr::rdata::{A, AAAA, NS, SOA, SSHFP, TXT};
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use ssh_key::{HashAlg, PublicKey};
 
@@ -14,6 +14,8 @@ use crate::table::Table;
 const TTL: u32 = 60;
 /// For how long a name that is not there may be remembered as such (RFC 2308).
 const NEGATIVE_TTL: u32 = 30;
+/// An order that is tried again has other challenges.
+const CHALLENGE_TTL: u32 = 1;
 
 /// How a question is answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct Zone {
     apex: Name,
+    /// Where an ACME authority looks for its challenges.
+    challenge: Name,
     nameservers: Vec<Name>,
     addresses: Vec<IpAddr>,
     host_key: PublicKey,
@@ -44,17 +48,26 @@ impl Zone {
             parsed.set_fqdn(true);
             Ok::<_, String>(parsed)
         };
+        let challenge = name(&format!("_acme-challenge.{apex}"))?;
         let apex = name(apex)?;
         let mut nameservers = settings.nameservers.iter().map(|text| name(text)).collect::<Result<Vec<_>, _>>()?;
         if nameservers.is_empty() {
             nameservers.push(apex.clone());
         }
-        Ok(Self { apex, nameservers, addresses: settings.addresses.clone(), host_key })
+        Ok(Self { apex, challenge, nameservers, addresses: settings.addresses.clone(), host_key })
     }
 
-    pub(super) fn answer(&self, table: &Table, name: &Name, kind: RecordType) -> Answer {
+    /// `challenges` is what an ACME authority is to find, where certificates are by ACME.
+    pub(super) fn answer(&self, table: &Table, challenges: Option<&[String]>, name: &Name, kind: RecordType) -> Answer {
         if !self.apex.zone_of(name) {
             return Answer::Refused;
+        }
+        if let Some(values) = challenges.filter(|_| self.challenge == *name) {
+            let asked = values.iter().filter(|_| kind == RecordType::TXT);
+            let text = |value: &String| RData::TXT(TXT::new(vec![value.clone()]));
+            let record = |value| Record::from_rdata(name.clone(), CHALLENGE_TTL, text(value));
+            let records: Vec<_> = asked.map(record).collect();
+            return if records.is_empty() { Answer::NoData } else { Answer::Records(records) };
         }
         let at_apex = self.apex == *name;
         let entry = table.host(&name.to_string());
@@ -123,7 +136,7 @@ mod tests {
         };
         let zone = Zone::new(&settings, "compute.example.com", PublicKey::from_openssh(KEY).unwrap()).unwrap();
         let table = table(&["bcdfghjk"]);
-        let answer = |name: &str, kind| match zone.answer(&table, &Name::from_ascii(name).unwrap(), kind) {
+        let answer = |name: &str, kind| match zone.answer(&table, None, &Name::from_ascii(name).unwrap(), kind) {
             Answer::Records(records) => {
                 records.iter().map(|record| record.data.to_string()).collect::<Vec<_>>().join(" ")
             }
@@ -151,7 +164,33 @@ mod tests {
         for (kind, expected) in [(A, "203.0.113.9"), (AAAA, "NoData")] {
             assert_eq!(answer("bcdfghjk.compute.example.com.", kind), expected, "its own address alone");
         }
+        assert_eq!(answer("_acme-challenge.compute.example.com.", TXT), "NoName");
         assert!(answer("compute.example.com.", SOA).contains("hostmaster.compute.example.com."));
         assert!(answer("compute.example.com.", SSHFP).starts_with("4 2 "));
+    }
+    #[test]
+    fn an_acme_authority_finds_its_challenges_and_nobody_else_anything_there() {
+        let settings = Dns { listen: Vec::new(), addresses: Vec::new(), nameservers: Vec::new() };
+        let zone = Zone::new(&settings, "compute.example.com", PublicKey::from_openssh(KEY).unwrap()).unwrap();
+        let table = table(&[]);
+        let name = Name::from_ascii("_ACME-challenge.compute.Example.com.").unwrap();
+        let answer = |values: &[&str], kind| {
+            let values: Vec<_> = values.iter().map(|value| (*value).to_owned()).collect();
+            zone.answer(&table, Some(&values), &name, kind)
+        };
+        let Answer::Records(records) = answer(&["one", "two"], RecordType::TXT) else { panic!("there are two") };
+        assert_eq!(records.iter().map(|record| record.data.to_string()).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(answer(&["one", "two"], RecordType::A), Answer::NoData);
+        assert_eq!(answer(&[], RecordType::TXT), Answer::NoData);
+        let other = Name::from_ascii("_acme-challenge.bcdfghjk.compute.example.com.").unwrap();
+        assert_eq!(zone.answer(&table, Some(&["one".to_owned()]), &other, RecordType::TXT), Answer::NoName);
+    }
+
+    #[test]
+    fn what_is_no_host_name_is_said() {
+        let settings =
+            Dns { listen: Vec::new(), addresses: Vec::new(), nameservers: vec!["ns1..example.com".to_owned()] };
+        let error = Zone::new(&settings, "compute.example.com", PublicKey::from_openssh(KEY).unwrap()).unwrap_err();
+        assert!(error.contains("ns1..example.com"), "{error}");
     }
 }

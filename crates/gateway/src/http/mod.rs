@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::acme::Acme;
 use crate::places::Places;
 use crate::tls::{Certificates, Source};
 use crate::{Config, Error, Shared};
@@ -47,8 +48,8 @@ pub(crate) struct Context {
 }
 
 impl Listeners {
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Error> {
-        let certificates = Source::open(config)?;
+    pub(crate) async fn bind(config: &Config, acme: Option<&Acme>) -> Result<Self, Error> {
+        let certificates = Source::open(config, acme)?;
         let mut listeners = Vec::new();
         for ip in config.listened() {
             for (here, rule) in config.ports() {

@@ -24,7 +24,7 @@ fn what_the_local_authority_signs_is_good_for_its_names_and_in_its_time() {
     let folder = tempfile::tempdir().unwrap();
     keys::make(folder.path()).unwrap();
     let config = Config { keys: Some(folder.path().to_owned()), ..Config::default() };
-    let mut source = Source::open(&config).unwrap();
+    let mut source = Source::open(&config, None).unwrap();
     let Source::Local(authority) = &mut source else { panic!("no files are configured") };
     let now = Utc::now();
     let first = authority.next("compute.example.com", now).unwrap().unwrap();
@@ -63,10 +63,10 @@ fn files_are_read_again_when_they_change_and_only_if_they_are_good() {
         certificate_key: Some(key.clone()),
         ..Config::default()
     };
-    let error = Source::open(&config).unwrap_err().to_string();
+    let error = Source::open(&config, None).unwrap_err().to_string();
     assert!(error.contains("tls.crt"), "{error}");
     write_files(folder.path(), folder.path());
-    let mut source = Source::open(&config).unwrap();
+    let mut source = Source::open(&config, None).unwrap();
     let first = source.next("").unwrap().unwrap();
     assert!(source.next("").unwrap().is_none(), "nothing changed");
 
@@ -83,7 +83,7 @@ fn files_are_read_again_when_they_change_and_only_if_they_are_good() {
     assert!(source.next("").is_err());
 
     let half = Config { certificate_key: None, ..config };
-    assert!(Source::open(&half).unwrap_err().to_string().contains("gateway.certificate_key"));
+    assert!(Source::open(&half, None).unwrap_err().to_string().contains("gateway.certificate_key"));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_handshake_is_for_our_names_alone() {
     let folder = tempfile::tempdir().unwrap();
     keys::make(folder.path()).unwrap();
     let config = Config { keys: Some(folder.path().to_owned()), ..Config::default() };
-    let certificates = Certificates::new(Source::open(&config).unwrap(), "compute.example.com").unwrap();
+    let certificates = Certificates::new(Source::open(&config, None).unwrap(), "compute.example.com").unwrap();
     for name in ["compute.example.com", "Compute.Example.com", "bcdfghjk.compute.example.com", "x.compute.example.com."]
     {
         assert!(certificates.is_ours(name), "{name}");

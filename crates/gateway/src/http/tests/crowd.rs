@@ -3,13 +3,12 @@
 use tokio::io::AsyncWriteExt;
 
 use super::site::*;
-use crate::Config;
 
 const MAX: usize = 4;
 
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_gets_them_back() {
-    let site = Site::with(Config { max_connections_per_address: MAX, ..Config::default() }).await;
+    let site = Site::with(|config| config.max_connections_per_address = MAX).await;
     let (address, mut connections) = server().await;
     site.route(ANN, Some(address));
     // Upgraded: no request is under way there any more, and the connection is.

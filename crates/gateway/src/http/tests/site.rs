@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -50,11 +51,11 @@ impl Site {
     }
 
     pub(super) async fn with_api(api: Option<SocketAddr>) -> Self {
-        Self::with(Config { api, ..Config::default() }).await
+        Self::with(|config| config.api = api).await
     }
 
     /// On ports and with keys of its own.
-    pub(super) async fn with(settings: Config) -> Self {
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let process = std::process::id().to_be_bytes();
         let address = || -> IpAddr {
@@ -63,21 +64,22 @@ impl Site {
         let (ip, own) = (address(), [address(), address()]);
         let folder = tempfile::tempdir().unwrap();
         keys::make(folder.path()).unwrap();
-        let config = Config {
+        let mut config = Config {
             keys: Some(folder.path().to_owned()),
             addresses: vec![ip],
             dedicated: own.to_vec().into(),
             http_port: PORTS[0].1,
             https_port: PORTS[1].1,
             base_port: PORTS[2].1,
-            ..settings
+            ..Config::default()
         };
-        let listeners = Listeners::bind(&config).await.unwrap();
+        change(&mut config);
+        let listeners = Listeners::bind(&config, None).await.unwrap();
         let table = Arc::new(Table::new("example.com"));
         let keys = Keys::load(folder.path()).unwrap();
         let stop = CancellationToken::new();
         let (log, ended) = audit::log();
-        let shared = Arc::new(Shared { config, keys, table: table.clone(), log });
+        let shared = Arc::new(Shared { config, keys, table: table.clone(), log, acme: None });
         tokio::spawn(listeners.serve(shared, stop.clone()));
         Self { ip, own, table, stop, folder, ended }
     }
@@ -154,9 +156,18 @@ impl Site {
         name: &str,
         protocols: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake_trusting(&self.folder.path().join(CA_CERTIFICATE), port, name, protocols).await
+    }
+
+    pub(super) async fn handshake_trusting(
+        &self,
+        authority: &Path,
+        port: u16,
+        name: &str,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
-        let authority = CertificateDer::from_pem_file(self.folder.path().join(CA_CERTIFICATE)).unwrap();
-        roots.add(authority).unwrap();
+        roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = builder.unwrap().with_root_certificates(roots).with_no_client_auth();

@@ -7,14 +7,13 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::site::*;
-use crate::Config;
 
 /// A site that does not wait for long, and the container's server, which accepts and does no more by itself.
 type Scene = (Site, mpsc::UnboundedReceiver<TcpStream>);
 
 /// With a client that asked, and the connection to the server over which it did.
 async fn asked(request: &str) -> (Scene, TcpStream, TcpStream) {
-    let site = Site::with(Config { stall_timeout_seconds: 2, ..Config::default() }).await;
+    let site = Site::with(|config| config.stall_timeout_seconds = 2).await;
     let (address, mut connections) = server().await;
     site.route(ANN, Some(address));
     let mut client = site.connect(80).await;

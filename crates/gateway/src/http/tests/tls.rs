@@ -1,4 +1,7 @@
-//! HTTPS: names, protocols, and h2.
+//! HTTPS: names, protocols, certificates, and h2.
+
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -82,4 +85,44 @@ async fn an_h2_connection_ends_with_its_rule() {
     site.forget(ANN);
     let end = soon("the stream to end", body.frame()).await;
     assert!(end.is_some_and(|frame| frame.is_err()), "not as if it was whole");
+}
+
+/// A certificate that vouches for itself, and its key, in place of those that are there.
+fn write_files(folder: &Path) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new([host(ANN)]).unwrap();
+    std::fs::write(folder.join("tls.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn files_are_replaced_while_connections_are_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    write_files(folder.path());
+    let site = Site::with(|config| {
+        (config.certificate, config.certificate_key) = (Some(certificate.clone()), Some(key));
+    })
+    .await;
+    let (address, _asked) = answering(OK).await;
+    site.route(ANN, Some(address));
+    let mut old = site.handshake_trusting(&certificate, 443, &host(ANN), &[]).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", host(ANN));
+    old.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut old, "ok").await;
+
+    write_files(folder.path());
+    let new = async {
+        loop {
+            if let Ok(stream) = site.handshake_trusting(&certificate, 443, &host(ANN), &[]).await {
+                return stream;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut new = soon("handshakes with the new certificate", new).await;
+    for stream in [&mut old, &mut new] {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_until(stream, "ok").await;
+    }
 }
