@@ -1,7 +1,7 @@
 # Berth: the only entry points. `make up` and `make test` do everything on a fresh Debian machine.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset test check bench prereqs test-prereqs node
+.PHONY: help up down reset test check bench prereqs test-prereqs bench-prereqs node
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ check: ## Formatters, linters, dependency rules
 	cargo deny --locked --log-level error check bans licenses sources
 	cd node && test -z "$$(gofmt -l .)" && go vet ./...
 
-bench: test-prereqs node ## Measure against peers in the same run
+bench: bench-prereqs node ## Measure against peers in the same run
 	cargo build --locked --release -p berthd -p berth-e2e
 	@scripts/bench.sh
 
@@ -37,6 +37,9 @@ prereqs:
 
 test-prereqs:
 	@scripts/prereqs.sh test
+
+bench-prereqs:
+	@scripts/prereqs.sh bench
 
 node:
 	@node/build.sh

@@ -20,6 +20,8 @@ packages=(build-essential ca-certificates conntrack curl docker-registry e2fspro
 # Clients that the tests drive, and the smallest image that they stand for.
 [ "${1:-}" != test ] || packages+=(bind9-dnsutils busybox-static dropbear-bin git openssh-client pebble python3 python3-asyncssh python3-paramiko
     python3-requests python3-websocket rsync)
+# Peers that the benchmarks measure against, and what loads them.
+[ "${1:-}" != bench ] || packages+=(haproxy nginx-light openssh-client openssh-server wrk)
 wanted=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")

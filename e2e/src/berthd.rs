@@ -59,6 +59,10 @@ impl Replica {
     pub fn spooled(&self) -> usize {
         std::fs::read_dir(self.folder.path().join("spool")).map_or(0, Iterator::count)
     }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
 }
 
 impl Drop for Replica {
@@ -154,11 +158,22 @@ impl Berthd {
 
     /// One more gateway, a process of its own with its own credentials and the keys of this one: a replica.
     pub fn replica(&self, kubeconfig: &Path) -> Replica {
+        self.replica_under(Command::new("setpriv"), kubeconfig)
+    }
+
+    /// The same on one core alone, as whatever it is measured against.
+    pub fn replica_on(&self, core: &str, kubeconfig: &Path) -> Replica {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", core, "setpriv"]);
+        self.replica_under(command, kubeconfig)
+    }
+
+    fn replica_under(&self, mut command: Command, kubeconfig: &Path) -> Replica {
         let address = loopback();
         let zone = format!("[\"{address}:53\"]");
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let process = Command::new("setpriv")
+        let process = command
             .arg("--pdeathsig=KILL")
             .arg(program())
             .arg("gateway")

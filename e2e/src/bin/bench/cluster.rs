@@ -1,6 +1,7 @@
 //! The cluster as its administrator sees it: the peer, a bare pod that the API server is asked for without Berth, and
 //! watches that stand before what they time begins.
 
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use berth_core::names::{MAIN, POD};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,6 +27,22 @@ impl Cluster {
         let client = client.ok().context("KUBECONFIG names no readable kubeconfig; `make bench` sets it")?;
         client.apiserver_version().await.context("the Kubernetes API server does not answer")?;
         Ok(Self(client))
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.0.clone()
+    }
+
+    /// This machine's own address towards the cluster, which, other than loopback, may stand for a pod's.
+    pub(crate) async fn own_address(&self) -> anyhow::Result<Ipv4Addr> {
+        let config = Config::infer().await.ok().context("KUBECONFIG names no readable kubeconfig")?;
+        let server = config.cluster_url.authority().context("the API server has no address")?.to_string();
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect(&server)?;
+        match socket.local_addr()?.ip() {
+            IpAddr::V4(ip) if !ip.is_loopback() => Ok(ip),
+            other => bail!("towards the cluster this machine is {other}, which no pod can be"),
+        }
     }
 
     pub(crate) fn pods(&self, namespace: &str) -> Api<Pod> {

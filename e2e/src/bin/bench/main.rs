@@ -1,15 +1,27 @@
 //! `make bench`: figures as ratios against a peer of the same run, because the same machine is never equally busy twice.
 //! Prints a table and judges nothing. Rows are chosen by name; the default is all.
 
+mod bulk;
+mod certificate;
 mod cluster;
 mod create;
+mod echo;
+mod gateway;
+mod http;
+mod idle;
 mod list;
+mod login;
 mod logs;
 mod machine;
+mod peers;
+mod place;
+mod program;
+mod routes;
 mod sockets;
 mod stop;
 mod table;
 mod terminal;
+mod tls;
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -27,10 +39,30 @@ enum Measurement {
     Sockets,
     Logs,
     Terminal,
+    Http,
+    Tls,
+    Login,
+    Bulk,
+    Echo,
+    Idle,
 }
 
 impl Measurement {
-    const ALL: [Self; 6] = [Self::Create, Self::Stop, Self::List, Self::Sockets, Self::Logs, Self::Terminal];
+    const ALL: [Self; 12] = [
+        Self::Create,
+        Self::Stop,
+        Self::List,
+        Self::Sockets,
+        Self::Logs,
+        Self::Terminal,
+        Self::Tls,
+        Self::Login,
+        Self::Bulk,
+        Self::Echo,
+        Self::Idle,
+        // The last one: its ten thousand routes stay until the node goes.
+        Self::Http,
+    ];
 
     async fn rows(self, cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
         match self {
@@ -40,6 +72,12 @@ impl Measurement {
             Self::Sockets => sockets::rows(cluster).await.context("sockets"),
             Self::Logs => logs::rows(cluster).await.context("logs"),
             Self::Terminal => terminal::rows(cluster).await.context("terminal"),
+            Self::Tls => tls::rows().await.context("tls"),
+            Self::Login => login::rows(cluster).await.context("login"),
+            Self::Bulk => bulk::rows(cluster).await.context("bulk"),
+            Self::Echo => echo::rows(cluster).await.context("echo"),
+            Self::Idle => idle::rows(cluster).await.context("idle"),
+            Self::Http => http::rows(cluster).await.context("http"),
         }
     }
 }
@@ -55,7 +93,16 @@ impl FromStr for Measurement {
             "sockets" => Self::Sockets,
             "logs" => Self::Logs,
             "terminal" => Self::Terminal,
-            _ => anyhow::bail!("there is no row {name}; there are create, stop, list, sockets, logs and terminal"),
+            "tls" => Self::Tls,
+            "login" => Self::Login,
+            "bulk" => Self::Bulk,
+            "echo" => Self::Echo,
+            "idle" => Self::Idle,
+            "http" => Self::Http,
+            _ => anyhow::bail!(
+                "there is no row {name}; there are create, stop, list, sockets, logs, terminal, tls, login, bulk, echo, idle \
+                 and http"
+            ),
         })
     }
 }

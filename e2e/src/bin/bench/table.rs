@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-pub(crate) const FOOT: &str = "ratio: p50 against the peer's p50. Below 100 samples the p99 is the slowest one.";
+pub(crate) const FOOT: &str = "ratio: p50 against the peer's p50. Below 100 samples the p99 is the largest one.";
 
-/// Milliseconds; a delay may be negative.
+/// Milliseconds unless a row says otherwise; a delay may be negative.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
@@ -15,8 +15,13 @@ impl Samples {
     }
 
     pub(crate) fn push_ms(&mut self, ms: f64) {
-        let at = self.0.partition_point(|sample| *sample < ms);
-        self.0.insert(at, ms);
+        self.push_value(ms);
+    }
+
+    /// In the unit of its row.
+    pub(crate) fn push_value(&mut self, value: f64) {
+        let at = self.0.partition_point(|sample| *sample < value);
+        self.0.insert(at, value);
     }
 
     /// The nearest-rank percentile; not a number without samples.
@@ -28,37 +33,44 @@ impl Samples {
 
 /// One line of the table.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Row([String; 9]);
+pub(crate) struct Row {
+    words: [String; 9],
+    unit: &'static str,
+}
 
 impl Row {
     pub(crate) fn timed(what: &str, ours: &Samples) -> Self {
-        let mut row = Self::default();
-        let [name, count, p50, p99, ..] = &mut row.0;
+        Self::measured(what, "ms", ours)
+    }
+
+    pub(crate) fn measured(what: &str, unit: &'static str, ours: &Samples) -> Self {
+        let mut row = Self { unit, ..Self::default() };
+        let [name, count, p50, p99, ..] = &mut row.words;
         *name = what.to_owned();
         *count = ours.0.len().to_string();
-        (*p50, *p99) = (ms(ours.percentile(50)), ms(ours.percentile(99)));
+        (*p50, *p99) = (shown(ours.percentile(50), unit), shown(ours.percentile(99), unit));
         row
     }
 
     /// A figure that is no time.
     pub(crate) fn figure(what: &str, count: usize, text: String) -> Self {
         let mut row = Self::default();
-        let [name, samples, p50, ..] = &mut row.0;
+        let [name, samples, p50, ..] = &mut row.words;
         (*name, *samples, *p50) = (what.to_owned(), count.to_string(), text);
         row
     }
 
     /// `ours` again, beside what the same run took for `peer`.
     pub(crate) fn against(mut self, peer: &str, ours: &Samples, theirs: &Samples) -> Self {
-        let [.., name, p50, p99, ratio, _note] = &mut self.0;
+        let [.., name, p50, p99, ratio, _note] = &mut self.words;
         *name = peer.to_owned();
-        (*p50, *p99) = (ms(theirs.percentile(50)), ms(theirs.percentile(99)));
+        (*p50, *p99) = (shown(theirs.percentile(50), self.unit), shown(theirs.percentile(99), self.unit));
         *ratio = format!("{:.2}", ours.percentile(50) / theirs.percentile(50));
         self
     }
 
     pub(crate) fn note(mut self, note: String) -> Self {
-        let [.., last] = &mut self.0;
+        let [.., last] = &mut self.words;
         *last = note;
         self
     }
@@ -66,17 +78,17 @@ impl Row {
 
 pub(crate) fn head() -> Row {
     let words = ["row", "samples", "p50", "p99", "peer", "p50", "p99", "ratio", ""];
-    Row(words.map(str::to_owned))
+    Row { words: words.map(str::to_owned), ..Row::default() }
 }
 
-fn ms(value: f64) -> String {
+fn shown(value: f64, unit: &str) -> String {
     let digits = if value.abs() < 10.0 { 2 } else { 0 };
-    format!("{value:.digits$} ms")
+    format!("{value:.digits$} {unit}")
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [what, count, p50, p99, peer, peer_p50, peer_p99, ratio, note] = &self.0;
+        let [what, count, p50, p99, peer, peer_p50, peer_p99, ratio, note] = &self.words;
         let line = format!(
             "{what:<44} {count:>7} {p50:>12} {p99:>10}   {peer:<26} {peer_p50:>9} {peer_p99:>9} {ratio:>6}  {note}"
         );

@@ -2,27 +2,20 @@
 //! program that gives back what it reads, through a terminal in raw mode. `script` gives kubectl the terminal that it asks for,
 //! and costs it some microseconds.
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use anyhow::Context;
 use berth_e2e::berthd::{Berthd, User};
 use berth_e2e::kubectl;
 use berth_e2e::streams::Socket;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
 use crate::cluster::Cluster;
 use crate::create::clear;
+use crate::program::{DEADLINE, ECHO, Program, THERE};
 use crate::table::{Row, Samples};
 
 const ROUNDS: usize = 10;
 const KEYS: usize = 50;
-const ECHO: &str = "stty raw -echo; echo are-you-there; cat";
-/// What the program says before it listens.
-const THERE: &str = "are-you-there";
-const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn rows(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
     let berthd = Berthd::start().await;
@@ -42,7 +35,7 @@ async fn echoes(ann: &User<'_>) -> anyhow::Result<Vec<Row>> {
         let mut socket = berths(ann, &id).await?;
         open.push(begun.elapsed());
         let begun = Instant::now();
-        let mut kubectl = Kubectl::open(&ann.namespace(&id)).await?;
+        let mut kubectl = kubectls(&ann.namespace(&id)).await?;
         peer_open.push(begun.elapsed());
         for key in ["a", "b"].repeat(KEYS / 2) {
             let begun = Instant::now();
@@ -50,10 +43,10 @@ async fn echoes(ann: &User<'_>) -> anyhow::Result<Vec<Row>> {
             timeout(DEADLINE, socket.shows(key)).await.context("gave up waiting for a key in Berth's terminal")?;
             ours.push(begun.elapsed());
             let begun = Instant::now();
-            timeout(DEADLINE, kubectl.key(key)).await.context("gave up waiting for a key in kubectl's terminal")??;
+            kubectl.key(key).await.context("kubectl's terminal")?;
             theirs.push(begun.elapsed());
         }
-        kubectl.process.kill().await?;
+        kubectl.end().await?;
     }
     Ok(vec![
         Row::timed("terminal: a key and its echo", &ours).against("kubectl exec -it", &ours, &theirs),
@@ -69,44 +62,11 @@ async fn berths(ann: &User<'_>, id: &str) -> anyhow::Result<Socket> {
     Ok(socket)
 }
 
-struct Kubectl {
-    process: Child,
-    input: ChildStdin,
-    output: ChildStdout,
-}
-
-impl Kubectl {
-    async fn open(namespace: &str) -> anyhow::Result<Self> {
-        let exec = ["-n", namespace, "exec", "-it", "-c", "main", "machine-0", "--", "sh", "-c"];
-        let words = kubectl::words(&exec).join(" ");
-        let line = format!("exec {words} '{ECHO}'");
-        let mut command = Command::new("script");
-        command.args(["--quiet", "--flush", "--echo", "never", "--command", &line, "/dev/null"]);
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting script")?;
-        let (input, output) = (process.stdin.take().context("a pipe")?, process.stdout.take().context("a pipe")?);
-        let mut opened = Self { process, input, output };
-        timeout(DEADLINE, opened.shows(&format!("{THERE}\n"))).await.context("gave up waiting for kubectl exec")??;
-        Ok(opened)
-    }
-
-    async fn key(&mut self, key: &str) -> anyhow::Result<()> {
-        self.input.write_all(key.as_bytes()).await?;
-        self.input.flush().await?;
-        self.shows(key).await
-    }
-
-    async fn shows(&mut self, text: &str) -> anyhow::Result<()> {
-        let (mut shown, mut buffer) = (Vec::new(), [0; 1024]);
-        while !String::from_utf8_lossy(&shown).contains(text) {
-            let length = self.output.read(&mut buffer).await?;
-            anyhow::ensure!(length > 0, "kubectl ended: {}", String::from_utf8_lossy(&shown));
-            shown.extend_from_slice(&buffer[..length]);
-        }
-        Ok(())
-    }
+async fn kubectls(namespace: &str) -> anyhow::Result<Program> {
+    let exec = ["-n", namespace, "exec", "-it", "-c", "main", "machine-0", "--", "sh", "-c"];
+    let words = kubectl::words(&exec).join(" ");
+    let line = format!("exec {words} '{ECHO}'");
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--flush", "--echo", "never", "--command", &line, "/dev/null"]);
+    Program::open(command).await
 }
