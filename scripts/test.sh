@@ -19,8 +19,8 @@ nextest -E 'not package(berth-e2e)'
 step "Go: units and the packet filter in network namespaces"
 (cd node && go test $(go list ./... | grep -v /acceptance))
 
+step "A node of the tests' own, and an authority for certificates"
 e2e/pebble/build.sh
-step "A node of the tests' own"
 start_test_node
 export BERTH_E2E_KUBECONFIG=$BERTH_DATA/berthd.kubeconfig
 service_kubeconfig "$BERTH_E2E_KUBECONFIG"

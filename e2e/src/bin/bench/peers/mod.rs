@@ -5,7 +5,6 @@ pub(crate) mod nginx;
 pub(crate) mod sshd;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -55,10 +54,6 @@ impl Peer {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     fn log(&self) -> String {
