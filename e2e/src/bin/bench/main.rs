@@ -16,6 +16,7 @@ mod machine;
 mod peers;
 mod place;
 mod program;
+mod relay;
 mod routes;
 mod sockets;
 mod stop;
@@ -41,6 +42,7 @@ enum Measurement {
     Terminal,
     Http,
     Tls,
+    Relay,
     Login,
     Bulk,
     Echo,
@@ -48,7 +50,7 @@ enum Measurement {
 }
 
 impl Measurement {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Create,
         Self::Stop,
         Self::List,
@@ -56,6 +58,7 @@ impl Measurement {
         Self::Logs,
         Self::Terminal,
         Self::Tls,
+        Self::Relay,
         Self::Login,
         Self::Bulk,
         Self::Echo,
@@ -73,6 +76,7 @@ impl Measurement {
             Self::Logs => logs::rows(cluster).await.context("logs"),
             Self::Terminal => terminal::rows(cluster).await.context("terminal"),
             Self::Tls => tls::rows().await.context("tls"),
+            Self::Relay => relay::rows(cluster).await.context("relay"),
             Self::Login => login::rows(cluster).await.context("login"),
             Self::Bulk => bulk::rows(cluster).await.context("bulk"),
             Self::Echo => echo::rows(cluster).await.context("echo"),
@@ -94,14 +98,15 @@ impl FromStr for Measurement {
             "logs" => Self::Logs,
             "terminal" => Self::Terminal,
             "tls" => Self::Tls,
+            "relay" => Self::Relay,
             "login" => Self::Login,
             "bulk" => Self::Bulk,
             "echo" => Self::Echo,
             "idle" => Self::Idle,
             "http" => Self::Http,
             _ => anyhow::bail!(
-                "there is no row {name}; there are create, stop, list, sockets, logs, terminal, tls, login, bulk, echo, idle \
-                 and http"
+                "there is no row {name}; there are create, stop, list, sockets, logs, terminal, tls, relay, login, bulk, echo, \
+                 idle and http"
             ),
         })
     }

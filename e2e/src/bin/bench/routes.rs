@@ -1,7 +1,7 @@
 //! Routes of containers that are not there: each in a namespace of its own, as the controller writes it, with an endpoint slice as
 //! its Service would have one. Made through the API server, so that the gateway learns of them as of any other.
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 
 use anyhow::Context;
 use berth_core::id::{ContainerId, UserId};
@@ -37,16 +37,34 @@ pub(crate) async fn make(
     stream::iter(range).map(one).buffered(AT_ONCE).try_collect().await
 }
 
+/// As rules name it.
+pub(crate) const RAW: u16 = 8000;
+
+/// Adds one that has an address of its own, with a rule for raw TCP.
+pub(crate) async fn make_raw(client: &Client, own: IpAddr, upstream: SocketAddrV4) -> anyhow::Result<()> {
+    // Beyond those of `make`.
+    let id = ContainerId::from_random(u64::MAX);
+    let mut route = spec(id, upstream.port());
+    route["spec"]["rules"] = json!([{ "port": RAW, "targetPort": upstream.port(), "protocol": "tcp" }]);
+    route["spec"]["address"] = json!(own);
+    create(client, id, upstream, route).await
+}
+
 async fn route(client: &Client, id: ContainerId, upstream: SocketAddrV4) -> anyhow::Result<ContainerId> {
+    create(client, id, upstream, spec(id, upstream.port())).await?;
+    Ok(id)
+}
+
+async fn create(client: &Client, id: ContainerId, upstream: SocketAddrV4, route: Value) -> anyhow::Result<()> {
     let (namespace, post) = (namespace(id), PostParams::default());
     let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } }))?;
     Api::<Namespace>::all(client.clone()).create(&post, &object).await?;
     let slice: EndpointSlice = serde_json::from_value(slice(upstream))?;
     Api::<EndpointSlice>::namespaced(client.clone(), &namespace).create(&post, &slice).await?;
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("berth.dev", "v1", "Route"));
-    let object: DynamicObject = serde_json::from_value(spec(id, upstream.port()))?;
+    let object: DynamicObject = serde_json::from_value(route)?;
     Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &kind).create(&post, &object).await?;
-    Ok(id)
+    Ok(())
 }
 
 fn slice(upstream: SocketAddrV4) -> Value {

@@ -47,7 +47,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn start() -> Self {
-        Self::with(Config::default()).await
+        Self::with(|_| {}).await
     }
 
     pub(super) async fn with_api(api: Option<SocketAddr>) -> Self {

@@ -1,6 +1,7 @@
 //! Programs from Debian's packages that Berth is measured against. Each runs as a process of its own, from a folder of its own, on
 //! the core on which the gateway runs in its turn. None is the service that the package would start.
 
+pub(crate) mod haproxy;
 pub(crate) mod nginx;
 pub(crate) mod sshd;
 
