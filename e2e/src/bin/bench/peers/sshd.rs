@@ -23,9 +23,12 @@ pub(crate) async fn start(client: &Client) -> anyhow::Result<Peer> {
         path("config"),
         format!(
             "ListenAddress {ADDRESS}:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-             PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nMaxStartups 1000\nLogLevel ERROR\n",
+             PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nMaxStartups 1000\nLogLevel ERROR\n\
+             SetEnv HOME={}\n",
             path("host"),
-            path("authorized")
+            path("authorized"),
+            // Not that of this machine's root, whose shell may do more at its start than all of a login.
+            folder.path().display()
         ),
     )?;
     // Where the process that has no rights yet is shut in.
