@@ -4,8 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
+
+use crate::berthd::User;
 
 /// The key that is offered unless another one is asked for.
 const USER: &str = "user";
@@ -80,4 +84,22 @@ impl Client {
     pub async fn output(&self, program: &str, words: &[&str]) -> Output {
         self.command(program).args(words).output().await.expect("an OpenSSH program runs")
     }
+}
+
+/// An API call that is to succeed.
+pub async fn call(user: &User<'_>, method: Method, path: &str, body: Value) -> Value {
+    let (status, answer) = user.call(method, path, Some(&body)).await;
+    assert!(status.is_success(), "{path}: {status} {answer}");
+    answer
+}
+
+/// Registers a key and returns its id.
+pub async fn add_key(user: &User<'_>, name: &str, key: &str) -> i64 {
+    let body = json!({ "name": name, "public_key": key });
+    call(user, Method::POST, "/compute/ssh-keys", body).await["id"].as_i64().unwrap()
+}
+
+pub async fn set_ssh(user: &User<'_>, id: &str, enabled: bool, keys: &[i64]) {
+    let body = json!({ "ssh_enabled": enabled, "ssh_key_ids": keys });
+    call(user, Method::PUT, &format!("/compute/containers/{id}/ssh"), body).await;
 }

@@ -3,6 +3,7 @@
 
 use berth_e2e::berthd::{Berthd, User};
 use berth_e2e::public::PublicHost;
+use berth_e2e::ssh::call;
 use berth_e2e::{kubectl, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -19,12 +20,6 @@ os.fork() and os._exit(0)
 os.setsid()
 [os.close(n) for n in (0,1,2)]
 while True: s.accept()[0].close()\"";
-
-async fn call(user: &User<'_>, method: Method, path: &str, body: Value) -> Value {
-    let (status, answer) = user.call(method, path, Some(&body)).await;
-    assert!(status.is_success(), "{path}: {status} {answer}");
-    answer
-}
 
 async fn put(user: &User<'_>, id: &str, part: &str, body: Value) -> Value {
     call(user, Method::PUT, &format!("/compute/containers/{id}/{part}"), body).await

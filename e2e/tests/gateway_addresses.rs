@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth_e2e::berthd::{Berthd, User};
 use berth_e2e::dns::dig;
-use berth_e2e::ssh::Client;
+use berth_e2e::ssh::{Client, add_key, set_ssh};
 use berth_e2e::{until, web};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -17,23 +17,11 @@ use tokio::time::{Instant, timeout};
 /// What a rule that is removed may leave open.
 const PROMISED: Duration = Duration::from_secs(5);
 
-async fn call(user: &User<'_>, method: Method, path: &str, body: Value) -> Value {
-    let (status, answer) = user.call(method, path, Some(&body)).await;
-    assert!(status.is_success(), "{path}: {status} {answer}");
-    answer
-}
-
 async fn machine(user: &User<'_>, name: &str, keys: &[i64]) -> (String, IpAddr) {
     let id = user.create(name).await;
-    let ssh = json!({ "ssh_enabled": true, "ssh_key_ids": keys });
-    call(user, Method::PUT, &format!("/compute/containers/{id}/ssh"), ssh).await;
+    set_ssh(user, &id, true, keys).await;
     let address = user.get(&id).await.1["external_ip"].as_str().unwrap().parse().unwrap();
     (id, address)
-}
-
-async fn add_key(user: &User<'_>, name: &str, key: &str) -> i64 {
-    let body = json!({ "name": name, "public_key": key });
-    call(user, Method::POST, "/compute/ssh-keys", body).await["id"].as_i64().unwrap()
 }
 
 /// `ssh root@<address>`, and what the machine behind it says of itself.

@@ -12,10 +12,10 @@ mod vscode;
 use std::process::Output;
 
 use berth_e2e::berthd::{Berthd, User};
-use berth_e2e::ssh::Client;
+use berth_e2e::ssh::{Client, add_key, call, set_ssh};
 use berth_e2e::{kubectl, until};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const APEX: &str = "compute.berth.local";
 /// Hosts of the client's settings, one for each way of naming a container.
@@ -41,22 +41,6 @@ async fn know(client: &Client, user: &User<'_>, berthd: &Berthd, id: &str) {
         host("by-both", &id.to_uppercase()),
         host("by-key", "root"),
     ));
-}
-
-async fn call(user: &User<'_>, method: Method, path: &str, body: Value) -> Value {
-    let (status, answer) = user.call(method, path, Some(&body)).await;
-    assert!(status.is_success(), "{path}: {status} {answer}");
-    answer
-}
-
-async fn add_key(user: &User<'_>, name: &str, key: &str) -> i64 {
-    let body = json!({ "name": name, "public_key": key });
-    call(user, Method::POST, "/compute/ssh-keys", body).await["id"].as_i64().unwrap()
-}
-
-async fn set_ssh(user: &User<'_>, id: &str, enabled: bool, keys: &[i64]) {
-    let body = json!({ "ssh_enabled": enabled, "ssh_key_ids": keys });
-    call(user, Method::PUT, &format!("/compute/containers/{id}/ssh"), body).await;
 }
 
 /// The host key of a container, as the gateway is told.
