@@ -25,14 +25,15 @@ pub(crate) struct Flow<T> {
     inner: Incoming,
     /// Between two frames of a body that is waited for.
     limit: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// Made when it is first needed: most bodies never wait.
+    timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
     _held: T,
 }
 
 impl<T: Send + Unpin + 'static> Flow<T> {
     pub(crate) fn new(inner: Incoming, limit: Duration, held: T) -> Self {
-        Self { inner, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: false, _held: held }
+        Self { inner, limit, timer: None, waiting: false, _held: held }
     }
 }
 
@@ -48,12 +49,13 @@ impl<T: Send + Unpin> http_body::Body for Flow<T> {
                 Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
             }
             Poll::Pending => {
+                let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.limit)));
                 // Only the time counts in which somebody waited: a reader that is slow itself has deadlines of its own.
                 if !this.waiting {
                     this.waiting = true;
-                    this.timer.as_mut().reset(Instant::now() + this.limit);
+                    timer.as_mut().reset(Instant::now() + this.limit);
                 }
-                ready!(this.timer.as_mut().poll(cx));
+                ready!(timer.as_mut().poll(cx));
                 Poll::Ready(Some(Err(Error::Stalled)))
             }
         }

@@ -15,7 +15,7 @@ use super::body::{Body, Flow};
 use super::connection::Visit;
 use super::pool::Failure;
 use super::routing::{self, Ground};
-use super::{headers, meter, strict, tunnel};
+use super::{headers, strict, tunnel};
 
 /// Counts a request until its answer's end.
 pub(crate) struct Active(Arc<Visit>);
@@ -59,7 +59,7 @@ pub(crate) async fn answer(visit: &Arc<Visit>, request: Request<Incoming>) -> Re
     if upgrade && let Some(control) = &visit.control {
         control.answered(status == StatusCode::SWITCHING_PROTOCOLS);
     }
-    meter::request(visit.door.tls, status);
+    visit.context.requests.count(visit.door.tls, status);
     tracing::debug!(
         peer = %visit.door.peer, port = visit.door.port, %method, host = host.as_deref().unwrap_or_default(), path,
         status = status.as_u16(), ms = started.elapsed().as_millis(), "a request"

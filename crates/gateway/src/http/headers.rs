@@ -70,9 +70,14 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// What a client says of other proxies is removed, in spellings that some servers take for the same, too.
 fn forwarded(headers: &mut HeaderMap, door: &Door, host: &str) {
+    let alike = |name: &[u8], other: &str| {
+        let dashed = name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte });
+        dashed.eq(other.bytes())
+    };
     let claims = |name: &HeaderName| {
-        let name = name.as_str().replace('_', "-");
-        name.starts_with(X_FORWARDED) || name == X_REAL_IP || name == FORWARDED.as_str()
+        let name = name.as_str().as_bytes();
+        let forwarded = name.get(..X_FORWARDED.len()).is_some_and(|start| alike(start, X_FORWARDED));
+        forwarded || alike(name, X_REAL_IP) || alike(name, FORWARDED.as_str())
     };
     let claimed: Vec<HeaderName> = headers.keys().filter(|name| claims(name)).cloned().collect();
     for name in claimed {

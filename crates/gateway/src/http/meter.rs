@@ -13,15 +13,21 @@ use tokio::time::Sleep;
 use super::connection::Io;
 use super::tally::Tally;
 
-pub(crate) fn request(tls: bool, status: StatusCode) {
-    let class = match status.as_u16() {
-        100..200 => "1xx",
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!("berth_gateway_requests_total", "protocol" => protocol(tls), "class" => class).increment(1);
+/// Answered requests, by how they came and how they were answered. Looked up once: there are many.
+pub(crate) struct Requests([[metrics::Counter; 5]; 2]);
+
+impl Requests {
+    pub(crate) fn new() -> Self {
+        let of = |tls, class| {
+            metrics::counter!("berth_gateway_requests_total", "protocol" => protocol(tls), "class" => class)
+        };
+        Self([false, true].map(|tls| ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| of(tls, class))))
+    }
+
+    pub(crate) fn count(&self, tls: bool, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+        self.0[usize::from(tls)][class].increment(1);
+    }
 }
 
 pub(crate) fn handshake_failed() {

@@ -42,6 +42,7 @@ pub(crate) struct Listeners {
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: pool::Pool,
+    pub(crate) requests: meter::Requests,
     pub(crate) tls: TlsAcceptor,
     /// Open connections, by where they come from.
     pub(crate) places: Arc<Places<IpAddr>>,
@@ -71,7 +72,7 @@ impl Listeners {
         };
         let tls = TlsAcceptor::from(Arc::new(crate::tls::server_config(certificates.clone())));
         let places = Places::new(shared.config.max_connections_per_address);
-        let context = Arc::new(Context { shared, pool: pool::Pool::default(), tls, places });
+        let context = Arc::new(Context { shared, pool: pool::Pool::default(), requests: meter::Requests::new(), tls, places });
         let mut tasks = JoinSet::new();
         for (listener, port) in self.listeners {
             tasks.spawn(accept::listen(context.clone(), listener, port.get(), stop.clone()));

@@ -26,8 +26,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Below what servers commonly close after (Node: five seconds), so that few requests meet a connection that is closing.
 const IDLE: Duration = Duration::from_secs(4);
 const IDLE_H2: Duration = Duration::from_secs(60);
-const MOST_IDLE_EACH: usize = 32;
-const MOST_IDLE: usize = 1024;
+/// Of one rule's connections and of all, those in use among them.
+const MOST_KEPT_EACH: usize = 128;
+const MOST_KEPT: usize = 4096;
 /// Of an answer, ahead of who reads it.
 const READ_BUFFER: usize = 128 * 1024;
 const WINDOW: u32 = 1024 * 1024;
@@ -48,7 +49,9 @@ pub(crate) struct Pool(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    idle: HashMap<Key, Vec<(http1::SendRequest<Body>, Instant)>>,
+    /// Those that are in use still, too: one is free as soon as hyper says that it is ready. The moment is the last one at which
+    /// it was seen in use.
+    h1: HashMap<Key, Vec<(http1::SendRequest<Body>, Instant)>>,
     /// How many those are.
     count: usize,
     /// One carries all requests of its rule.
@@ -65,7 +68,10 @@ impl Pool {
         while let Some(mut sender) = self.take(&key) {
             let again = repeatable(&request);
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.answered(key, sender, response)),
+                Ok(response) => {
+                    self.keep(key, sender);
+                    return Ok(response);
+                }
                 Err(mut error) => match error.take_message().or(again) {
                     // Its server closed it just then.
                     Some(back) => request = back,
@@ -78,7 +84,10 @@ impl Pool {
         let (mut sender, connection) = handshake.map_err(|_| Failure::Broken)?;
         tokio::spawn(connection.with_upgrades());
         match sender.try_send_request(request).await {
-            Ok(response) => Ok(self.answered(key, sender, response)),
+            Ok(response) => {
+                self.keep(key, sender);
+                Ok(response)
+            }
             Err(error) => Err(failure(error.error())),
         }
     }
@@ -116,25 +125,29 @@ impl Pool {
 
     /// Closes what was idle for too long.
     pub(crate) fn sweep(&self) {
-        let mut kept = self.kept();
-        for idle in kept.idle.values_mut() {
-            idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < IDLE);
+        let (mut kept, now) = (self.kept(), Instant::now());
+        for kept in kept.h1.values_mut() {
+            kept.retain_mut(|(sender, used)| {
+                if !sender.is_ready() {
+                    *used = now;
+                }
+                !sender.is_closed() && now - *used < IDLE
+            });
         }
-        kept.idle.retain(|_, idle| !idle.is_empty());
-        kept.count = kept.idle.values().map(Vec::len).sum();
+        kept.h1.retain(|_, kept| !kept.is_empty());
+        kept.count = kept.h1.values().map(Vec::len).sum();
         // Requests under way keep theirs open.
         kept.h2.retain(|_, (sender, used)| !sender.is_closed() && used.elapsed() < IDLE_H2);
     }
 
+    /// The one that was used last of those that are free.
     fn take(&self, key: &Key) -> Option<http1::SendRequest<Body>> {
         let mut kept = self.kept();
-        loop {
-            let (sender, since) = kept.idle.get_mut(key)?.pop()?;
-            kept.count -= 1;
-            if sender.is_ready() && since.elapsed() < IDLE {
-                return Some(sender);
-            }
-        }
+        let all = kept.h1.get_mut(key)?;
+        let free = all.iter().rposition(|(sender, used)| sender.is_ready() && used.elapsed() < IDLE)?;
+        let (sender, _) = all.remove(free);
+        kept.count -= 1;
+        Some(sender)
     }
 
     fn shared(&self, key: &Key) -> Option<http2::SendRequest<Body>> {
@@ -144,30 +157,15 @@ impl Pool {
         Some(sender.clone())
     }
 
-    /// Its connection is kept once the answer was read to its end.
-    fn answered(
-        &self,
-        key: Key,
-        mut sender: http1::SendRequest<Body>,
-        response: Response<Incoming>,
-    ) -> Response<Incoming> {
-        let pool = self.clone();
-        tokio::spawn(async move {
-            if sender.ready().await.is_ok() {
-                pool.keep(key, sender);
-            }
-        });
-        response
-    }
-
+    /// Its answer is still to be read.
     fn keep(&self, key: Key, sender: http1::SendRequest<Body>) {
         let mut kept = self.kept();
-        if kept.count >= MOST_IDLE {
+        if kept.count >= MOST_KEPT {
             return;
         }
-        let idle = kept.idle.entry(key).or_default();
-        if idle.len() < MOST_IDLE_EACH {
-            idle.push((sender, Instant::now()));
+        let all = kept.h1.entry(key).or_default();
+        if all.len() < MOST_KEPT_EACH {
+            all.push((sender, Instant::now()));
             kept.count += 1;
         }
     }

@@ -8,10 +8,8 @@ use anyhow::Context;
 use tokio::process::Command;
 
 use crate::cluster::Cluster;
-use crate::create::clear;
-use crate::gateway::Gateway;
 use crate::peers::{LOAD, pinned, sshd};
-use crate::place::{CHACHA, GCM, JUMP, NAMED, Place, Spent};
+use crate::place::{CHACHA, GCM, JUMP, NAMED, Place, Spent, at_a_place};
 use crate::table::{Row, Samples};
 
 const ROUNDS: usize = 5;
@@ -34,19 +32,14 @@ struct Turns {
 }
 
 pub(crate) async fn rows(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
-    let gateway = Gateway::start(&[]).await?;
-    let ann = gateway.berthd.user(47, "ann");
-    let measured = async {
-        let place = Place::make(&gateway, &ann).await?;
+    at_a_place(cluster, 47, async |place| {
         let mut rows = Vec::new();
         for direction in [Direction::Down, Direction::Up] {
-            rows.extend(measure(&place, direction).await?);
+            rows.extend(measure(place, direction).await?);
         }
-        anyhow::Ok(rows)
-    };
-    let measured = measured.await;
-    clear(cluster, &ann).await?;
-    measured
+        Ok(rows)
+    })
+    .await
 }
 
 async fn measure(place: &Place, direction: Direction) -> anyhow::Result<Vec<Row>> {

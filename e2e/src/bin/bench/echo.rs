@@ -4,10 +4,8 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::create::clear;
-use crate::gateway::Gateway;
 use crate::peers::sshd;
-use crate::place::{JUMP, NAMED, Place};
+use crate::place::{JUMP, NAMED, Place, at_a_place};
 use crate::program::{ECHO, Program};
 use crate::table::{Row, Samples};
 
@@ -15,12 +13,7 @@ const ROUNDS: usize = 10;
 const KEYS: usize = 50;
 
 pub(crate) async fn rows(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
-    let gateway = Gateway::start(&[]).await?;
-    let ann = gateway.berthd.user(48, "ann");
-    let measured = async { echoes(&Place::make(&gateway, &ann).await?).await };
-    let measured = measured.await;
-    clear(cluster, &ann).await?;
-    measured
+    at_a_place(cluster, 48, echoes).await
 }
 
 async fn echoes(place: &Place) -> anyhow::Result<Vec<Row>> {

@@ -12,12 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use crate::cluster::Cluster;
-use crate::create::clear;
 use crate::gateway::Gateway;
 use crate::http::answers;
 use crate::machine::{name, pod_processes, proportional_kib, tree};
 use crate::peers::{nginx, sshd};
-use crate::place::{NAMED, Place};
+use crate::place::{NAMED, Place, at_a_place};
 use crate::routes;
 use crate::table::{Row, Samples};
 
@@ -28,13 +27,8 @@ const AT_ONCE: usize = 10;
 const NUMBER: u64 = 1 << 32;
 
 pub(crate) async fn rows(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
-    let gateway = Gateway::start(&[]).await?;
-    let ann = gateway.berthd.user(50, "ann");
-    let measured = async { sessions(&Place::make(&gateway, &ann).await?).await };
-    let measured = measured.await;
-    clear(cluster, &ann).await?;
-    let mut rows = measured?;
-    rows.extend(connections(cluster, &gateway).await?);
+    let mut rows = at_a_place(cluster, 50, sessions).await?;
+    rows.extend(connections(cluster).await?);
     Ok(rows)
 }
 
@@ -70,7 +64,9 @@ async fn sessions_to(place: &Place, host: &str) -> anyhow::Result<Vec<Child>> {
     stream::iter(0..SESSIONS).map(one).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-async fn connections(cluster: &Cluster, gateway: &Gateway) -> anyhow::Result<Vec<Row>> {
+async fn connections(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
+    // All come from one address.
+    let gateway = Gateway::start(&[("BERTH_GATEWAY__MAX_CONNECTIONS_PER_ADDRESS", "10000")]).await?;
     let listener = TcpListener::bind((cluster.own_address().await?, 0)).await?;
     let upstream = match listener.local_addr()? {
         SocketAddr::V4(address) => address,

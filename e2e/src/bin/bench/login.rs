@@ -7,22 +7,15 @@ use anyhow::Context;
 use tokio::process::Command;
 
 use crate::cluster::Cluster;
-use crate::create::clear;
-use crate::gateway::Gateway;
 use crate::peers::sshd;
-use crate::place::{JUMP, NAMED, Place};
+use crate::place::{JUMP, NAMED, Place, at_a_place};
 use crate::table::{Row, Samples};
 
 const ROUNDS: usize = 5;
 const LOGINS: usize = 40;
 
 pub(crate) async fn rows(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
-    let gateway = Gateway::start(&[]).await?;
-    let ann = gateway.berthd.user(46, "ann");
-    let measured = async { measure(&Place::make(&gateway, &ann).await?).await };
-    let measured = measured.await;
-    clear(cluster, &ann).await?;
-    measured
+    at_a_place(cluster, 46, measure).await
 }
 
 async fn measure(place: &Place) -> anyhow::Result<Vec<Row>> {

@@ -9,6 +9,8 @@ use berth_e2e::{kubectl, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
+use crate::create::clear;
 use crate::gateway::Gateway;
 use crate::machine::{pod_time, tree, tree_ticks};
 use crate::peers::{LOAD, Peer, pinned, sshd};
@@ -38,8 +40,22 @@ pub(crate) struct Spent {
     pub(crate) peer: f64,
 }
 
+/// Measures at a place of the measurement's own, under a gateway of its own, and removes it again, whatever came of it.
+pub(crate) async fn at_a_place<T>(
+    cluster: &Cluster,
+    user: i64,
+    measure: impl AsyncFnOnce(&Place) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let gateway = Gateway::start(&[]).await?;
+    let ann = gateway.berthd.user(user, "ann");
+    let measured = async { measure(&Place::make(&gateway, &ann).await?).await };
+    let measured = measured.await;
+    clear(cluster, &ann).await?;
+    measured
+}
+
 impl Place {
-    pub(crate) async fn make(gateway: &Gateway, user: &User<'_>) -> anyhow::Result<Self> {
+    async fn make(gateway: &Gateway, user: &User<'_>) -> anyhow::Result<Self> {
         let client = Client::new().await;
         let key = json!({ "name": "bench", "public_key": client.user_key() });
         let (_, key) = user.call(Method::POST, "/compute/ssh-keys", Some(&key)).await;
