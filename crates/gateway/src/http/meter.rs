@@ -18,9 +18,7 @@ pub(crate) struct Requests([[metrics::Counter; 5]; 2]);
 
 impl Requests {
     pub(crate) fn new() -> Self {
-        let of = |tls, class| {
-            metrics::counter!("berth_gateway_requests_total", "protocol" => protocol(tls), "class" => class)
-        };
+        let of = |tls, class| metrics::counter!("berth_gateway_requests_total", "protocol" => protocol(tls), "class" => class);
         Self([false, true].map(|tls| ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| of(tls, class))))
     }
 

@@ -72,7 +72,8 @@ impl Listeners {
         };
         let tls = TlsAcceptor::from(Arc::new(crate::tls::server_config(certificates.clone())));
         let places = Places::new(shared.config.max_connections_per_address);
-        let context = Arc::new(Context { shared, pool: pool::Pool::default(), requests: meter::Requests::new(), tls, places });
+        let context =
+            Arc::new(Context { shared, pool: pool::Pool::default(), requests: meter::Requests::new(), tls, places });
         let mut tasks = JoinSet::new();
         for (listener, port) in self.listeners {
             tasks.spawn(accept::listen(context.clone(), listener, port.get(), stop.clone()));

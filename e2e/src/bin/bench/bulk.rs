@@ -64,7 +64,14 @@ async fn measure(place: &Place, direction: Direction) -> anyhow::Result<Vec<Row>
     Ok(vec![
         row("CPU of the gateway, a GiB", "s", |t| &t.gateway, named, peer, GCM),
         row("CPU of gateway and pod, a GiB", "s", |t| &t.whole, named, peer, GCM),
-        row("speed", "MiB/s", |t| &t.speed, named, peer, "aim 1.20; client, gateway and agent share two cores, where sshd's two ends have one each"),
+        row(
+            "speed",
+            "MiB/s",
+            |t| &t.speed,
+            named,
+            peer,
+            "aim 1.20; client, gateway and agent share two cores, where sshd's two ends have one each",
+        ),
         row("CPU of the gateway, a GiB, jump", "s", |t| &t.gateway, jump, peer, GCM),
         row("speed by ProxyJump", "MiB/s", |t| &t.speed, jump, peer, "the client encrypts twice"),
         row("CPU of the gateway, a GiB", "s", |t| &t.gateway, named_chacha, peer_chacha, CHACHA),

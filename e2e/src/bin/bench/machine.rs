@@ -33,6 +33,11 @@ pub(crate) fn tree_ticks(pid: u32) -> anyhow::Result<u64> {
     tree(pid)?.into_iter().map(|pid| times(pid, 4)).sum()
 }
 
+/// Of what it started and has seen end.
+pub(crate) fn waited_for_ticks(pid: u32) -> anyhow::Result<u64> {
+    Ok(times(pid, 4)? - times(pid, 2)?)
+}
+
 /// A process and all that it started and that runs still.
 pub(crate) fn tree(pid: u32) -> anyhow::Result<Vec<u32>> {
     let mut all = vec![pid];
