@@ -157,16 +157,18 @@ impl Pool {
         Some(sender.clone())
     }
 
-    /// Its answer is still to be read.
+    /// Its answer is still to be read. Where there are too many, the first gives way: it closes now, or after its own answer.
     fn keep(&self, key: Key, sender: http1::SendRequest<Body>) {
         let mut kept = self.kept();
         if kept.count >= MOST_KEPT {
             return;
         }
+        kept.count += 1;
         let all = kept.h1.entry(key).or_default();
-        if all.len() < MOST_KEPT_EACH {
-            all.push((sender, Instant::now()));
-            kept.count += 1;
+        all.push((sender, Instant::now()));
+        if all.len() > MOST_KEPT_EACH {
+            all.remove(0);
+            kept.count -= 1;
         }
     }
 
