@@ -17,9 +17,9 @@ fi
 
 packages=(build-essential ca-certificates conntrack curl docker-registry e2fsprogs iproute2 iptables jq libseccomp-dev
     mmdebstrap nftables openssl pkg-config postgresql procps socat util-linux)
-# Clients that the tests drive, and the smallest image that they stand for.
-[ "${1:-}" != test ] || packages+=(bind9-dnsutils busybox-static dropbear-bin git openssh-client pebble python3 python3-asyncssh python3-paramiko
-    python3-requests python3-websocket rsync)
+# Clients that the tests drive, and what the smallest images that they stand for are made of.
+[ "${1:-}" != test ] || packages+=(bind9-dnsutils busybox-static dropbear-bin git musl musl-tools openssh-client pebble python3
+    python3-asyncssh python3-paramiko python3-requests python3-websocket rsync)
 # Peers that the benchmarks measure against, and what loads them.
 [ "${1:-}" != bench ] || packages+=(haproxy nginx-light openssh-client openssh-server wrk)
 wanted=()

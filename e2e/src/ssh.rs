@@ -61,6 +61,15 @@ impl Client {
         self.public_key(USER)
     }
 
+    /// The path of the same key in dropbear's own form.
+    pub async fn dropbear_key(&self) -> String {
+        let key = self.path("dropbear").display().to_string();
+        let mut convert = Command::new("dropbearconvert");
+        let made = convert.args(["openssh", "dropbear"]).arg(self.path(USER)).arg(&key).output().await.unwrap();
+        assert!(made.status.success(), "{made:?}");
+        key
+    }
+
     /// The one key of a host.
     pub fn trust(&self, host: &str, key: &str) {
         let known = fs::read_to_string(self.path("known_hosts")).unwrap_or_default();

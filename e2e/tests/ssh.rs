@@ -1,5 +1,5 @@
 //! SSH on the real cluster, with OpenSSH's own programs: a session is the container's own, as `kubectl exec` is, on Debian,
-//! on busybox alone, and on an image that holds one program.
+//! on busybox and musl, and on an image that holds one program.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::fs;
@@ -149,18 +149,52 @@ async fn image(name: &str, fill: impl Fn(&Path)) -> String {
     images::push_files(name, files.path(), false).await
 }
 
+/// A program of the image's own C library, as every one of Alpine's is: main, where it is `tini`, and whoever asks for its user.
+const MUSL: &str = r#"
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int count, char **words) {
+    if (strstr(words[0], "tini")) for (;;) pause();
+    struct passwd *user = getpwuid(getuid());
+    if (!user || !getenv("HOME")) return 1;
+    printf("%s %s %s\n", user->pw_name, getenv("HOME"), user->pw_shell);
+    return 42;
+}
+"#;
+
+/// Compiles it, linked to `/lib/ld-musl-<machine>.so.1`, and brings that.
+fn musl(root: &Path) {
+    let source = root.join("root/musl.c");
+    fs::write(&source, MUSL).unwrap();
+    let built =
+        std::process::Command::new("musl-gcc").arg("-o").arg(root.join("bin/whose")).arg(source).output().unwrap();
+    assert!(built.status.success(), "{built:?}");
+    fs::copy(root.join("bin/whose"), root.join("usr/bin/tini")).unwrap();
+    fs::create_dir_all(root.join("lib")).unwrap();
+    // A link to the library itself: copied, it is the file.
+    fs::copy(LOADER, root.join(&LOADER[1..])).unwrap();
+}
+
+#[cfg(target_arch = "x86_64")]
+const LOADER: &str = "/lib/ld-musl-x86_64.so.1";
+#[cfg(target_arch = "aarch64")]
+const LOADER: &str = "/lib/ld-musl-aarch64.so.1";
+
+/// As Alpine is: musl alone, and busybox for the rest.
 #[tokio::test]
-async fn busybox_is_enough() {
+async fn busybox_and_musl_are_enough() {
     let image = image("ssh-busybox", |root| {
+        musl(root);
         fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
         let names = "sh ash cat id mount df awk readlink grep ps env hostname sleep echo true setsid";
         for name in names.split(' ') {
             symlink("busybox", root.join("bin").join(name)).unwrap();
         }
         fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/ash\n").unwrap();
-        let main = root.join("usr/bin/tini");
-        fs::write(&main, "#!/bin/sh\nexec sleep 100000\n").unwrap();
-        fs::set_permissions(main, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     })
     .await;
     let berthd = berthd("auto").await;
@@ -169,6 +203,18 @@ async fn busybox_is_enough() {
     machine.is_the_containers().await;
     copied(&machine).await;
     assert_eq!(machine.ssh("echo $SHELL").await, "/bin/ash");
+    // musl's programs run: main, and in a session as in `kubectl exec`.
+    let linked =
+        format!("{LOADER} --list /usr/bin/tini | awk '/=>/{{print $1, $2, $3}}'; grep -o -m 1 {LOADER} /proc/1/maps");
+    let libraries = machine.ssh(&linked).await;
+    assert!(libraries.starts_with("libc.so => ") && libraries.ends_with(LOADER), "{libraries}");
+    assert_eq!(libraries, machine.exec(&linked).await);
+    let whose = "whose; echo $?";
+    assert_eq!(machine.ssh(whose).await, "root /root /bin/ash\n42");
+    assert_eq!(machine.exec(whose).await, "root /root /bin/ash\n42");
+    // Without a shell between as well.
+    let output = machine.output("exec whose").await;
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(42), &b"root /root /bin/ash\n"[..]));
     ann.removed(&id).await;
 }
 

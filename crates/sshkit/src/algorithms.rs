@@ -7,7 +7,7 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::Config;
 use russh::{Limits, MethodKind, MethodSet, Preferred, SshId, cipher, compression};
 
-use crate::WINDOW;
+use crate::{KEYS_AFTER, WINDOW};
 
 /// The two that the processor has instructions for come first: less than two thirds of the work. A client's own order counts
 /// before ours, and OpenSSH's begins with ChaCha20; not to offer that would shut out clients that know no GCM.
@@ -40,6 +40,17 @@ pub fn preferred() -> Preferred {
     }
 }
 
+/// When the server asks for new keys. Clients that ask as late as RFC 4253 (9) lets them, a GiB or an hour, are asked before.
+fn limits() -> Limits {
+    Limits {
+        rekey_read_limit: usize::try_from(KEYS_AFTER).unwrap_or(usize::MAX),
+        // What the ciphers bear is 64 GiB (RFC 4344, 3.2), and of ChaCha20 2^32 packets, none of which is shorter than ten
+        // bytes. A client that fetches a file answers each piece with a request, and cannot be kept from it while keys change.
+        rekey_write_limit: 16 << 30,
+        rekey_time_limit: Duration::from_secs(50 * 60),
+    }
+}
+
 /// Of a server with this host key, which is to be of ed25519: with one of RSA, an open weakness of the library would be ours.
 pub fn server_config(host_key: PrivateKey) -> Config {
     Config {
@@ -52,7 +63,7 @@ pub fn server_config(host_key: PrivateKey) -> Config {
         maximum_packet_size: 32 * 1024,
         event_buffer_size: 64,
         preferred: preferred(),
-        limits: Limits::default(),
+        limits: limits(),
         // An open shell may be left alone for days; whether somebody is still there is what keepalives find out.
         inactivity_timeout: None,
         keepalive_interval: Some(Duration::from_secs(15)),

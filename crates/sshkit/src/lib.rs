@@ -8,5 +8,5 @@ mod relay;
 
 pub use algorithms::{preferred, server_config, sound};
 pub use channel::{Inlet, Waiting, Writer, read_from};
-pub use gate::{Budget, Gate, PAUSE, WINDOW};
+pub use gate::{Budget, Gate, KEYS_AFTER, PAUSE, WINDOW};
 pub use relay::{LAST_WORDS, relay};

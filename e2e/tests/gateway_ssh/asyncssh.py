@@ -16,8 +16,6 @@ async def much(trusted, size):
         known_hosts=trusted,
         agent_path=None,
         compression_algs=["none"],
-        # Debian's asyncssh goes on sending data once it has asked for new keys, which RFC 4253 (7.1) forbids and the
-        # gateway's library ends the connection for; it asks after a GiB.
     ) as c:
         begun = time.monotonic()
         counter = await c.create_process("wc -c", encoding=None)

@@ -13,10 +13,7 @@ const MEGABYTES: &str = "128";
 const BYTES: u64 = 1100 << 20;
 
 pub(super) async fn dropbear(client: &Client, berthd: &Berthd, id: &str) {
-    let key = client.path("dropbear").display().to_string();
-    let mut convert = Command::new("dropbearconvert");
-    let made = convert.args(["openssh", "dropbear"]).arg(client.path("user")).arg(&key).output().await.unwrap();
-    assert!(made.status.success(), "{made:?}");
+    let key = client.dropbear_key().await;
     let gateway = berthd.gateway().to_string();
     for user in [id.to_owned(), format!("root+{id}"), "root".to_owned()] {
         let mut command = Command::new("dbclient");

@@ -70,6 +70,11 @@ impl Handler for Client {
         Ok(self.judge(key.public_key, key.algorithm))
     }
 
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
+        self.gate.meet(session.remote_sshid());
+        Ok(())
+    }
+
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
         Ok(Link::open(&self.context.link).err().map(|_| super::rescue::BANNER.to_owned()))
     }
@@ -152,7 +157,7 @@ impl Handler for Client {
     }
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), Self::Error> {
-        if self.gate.is_closed(channel, data.len()) {
+        if self.gate.arrived(channel, data.len()) {
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())

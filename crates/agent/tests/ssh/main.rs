@@ -9,6 +9,7 @@ mod forwards;
 mod gateway;
 mod images;
 mod pressure;
+mod rekeys;
 mod rescue;
 mod roots;
 mod sessions;

@@ -202,6 +202,7 @@ impl Handler for Server {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<()> {
+        self.gate.meet(session.remote_sshid());
         let (Some(login), Some(tell)) = (self.login.clone(), self.tell.take()) else {
             return Err(russh::Error::NotAuthenticated);
         };
@@ -287,7 +288,7 @@ impl Handler for Server {
     }
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<()> {
-        if self.gate.is_closed(channel, data.len()) {
+        if self.gate.arrived(channel, data.len()) {
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Addresses of containers' own: plain `ssh root@<name>` with no configuration, and raw TCP.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod clients;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -79,6 +81,9 @@ async fn an_address_names_a_container_to_its_owner() {
     for (client, address, id) in [(&client, at_a, &a), (&client, at_b, &b), (&others, at_c, &c)] {
         let (code, out, err) = who(client, address, &[]).await;
         assert_eq!((code, out.as_str()), (Some(0), id.as_str()), "{err}");
+    }
+    for (address, id) in [(at_a, &a), (at_b, &b)] {
+        clients::others(&client, &berthd, address, id).await;
     }
     // A key of the same owner that this container does not list is not led to the one that does.
     let identity = format!("IdentityFile={}", client.path("spare").display());
