@@ -96,4 +96,4 @@ async def main():
             assert "no container of this name" in str(error), error
 
 
-asyncio.run(asyncio.wait_for(main(), 240))
+asyncio.run(asyncio.wait_for(main(), 480))

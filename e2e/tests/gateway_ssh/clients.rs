@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{APEX, out};
 
 /// That the Python clients send and get, paramiko with new keys at every tenth.
-const MEGABYTES: &str = "128";
+const MEGABYTES: &str = "1024";
 
 const BYTES: u64 = 1100 << 20;
 

@@ -20,7 +20,7 @@ fn asyncssh_sends_more_than_one_set_of_keys_is_for() {
     command.arg(lab.path("user")).arg(host_key.trim()).arg(file).stdin(Stdio::null());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", crate::text(&output));
-    print!("{}", crate::text(&output));
+    eprint!("{}", crate::text(&output));
 }
 
 /// Several at once on one connection have more under way than the library takes of one.
