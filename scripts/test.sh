@@ -5,6 +5,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 unset KUBECONFIG
+# Settings of a berthd of the caller's are not those of the tests.
+for setting in "${!BERTH_@}"; do [[ $setting != *__* ]] || unset "$setting"; done
 
 step() { printf '\n== %s (at %d s)\n' "$*" "$SECONDS"; }
 
